@@ -1,0 +1,261 @@
+"""Random command sequences, the same on Lockstep and on Redis, replies compared after every command.
+
+The keys are few and collide, so that strings meet hashes, transactions meet watched keys, and every command meets
+missing keys, wrong types and odd arguments. A sequence depends on its seed alone; when replies differ the sequence
+is cut down to the few commands that are needed, and those are printed together with the seed.
+
+    redis-tests/run --only random --seed 7 --random 20000 --binary …
+"""
+
+from __future__ import annotations
+
+import random
+import re
+
+from compare import Differences, same
+from resp import Malformed, Reply, encode, escape
+
+# Words in capitals that are listed in PLACEHOLDERS are drawn anew each time; [x] is optional, (x|y) a choice,
+# <x> is repeated one to three times. The second column is how often, the third the masks for the reply.
+GRAMMAR: list[tuple[str, int, list[str]]] = [
+    ("SET KEY VALUE [(NX|XX)] [GET] [(EX SECONDS|PX MILLIS|EXAT PASTFUTURE|KEEPTTL)]", 10, []),
+    ("SET KEY INT", 6, []),
+    ("GET KEY", 8, []),
+    ("GETSET KEY VALUE", 2, []),
+    ("GETDEL KEY", 2, []),
+    ("GETEX KEY [(EX SECONDS|PX MILLIS|PERSIST|EXAT PASTFUTURE)]", 3, []),
+    ("SETNX KEY VALUE", 2, []),
+    ("SETEX KEY SECONDS VALUE", 2, []),
+    ("PSETEX KEY MILLIS VALUE", 2, []),
+    ("MSET <KEY VALUE>", 3, []),
+    ("MSETNX <KEY VALUE>", 2, []),
+    ("MGET <KEY>", 3, []),
+    ("APPEND KEY VALUE", 4, []),
+    ("STRLEN KEY", 3, []),
+    ("SETRANGE KEY SMALL VALUE", 3, []),
+    ("GETRANGE KEY INDEX INDEX", 3, []),
+    ("SUBSTR KEY INDEX INDEX", 1, []),
+    ("INCR KEY", 4, []),
+    ("DECR KEY", 2, []),
+    ("INCRBY KEY INT", 3, []),
+    ("DECRBY KEY INT", 3, []),
+    ("INCRBYFLOAT KEY FLOAT", 4, []),
+    ("LCS KEY KEY [(LEN|IDX [MINMATCHLEN SMALL] [WITHMATCHLEN])]", 3, []),
+    ("HSET KEY <FIELD VALUE>", 12, []),
+    ("HSETNX KEY FIELD VALUE", 3, []),
+    ("HMSET KEY <FIELD VALUE>", 2, []),
+    ("HGET KEY FIELD", 5, []),
+    ("HMGET KEY <FIELD>", 3, []),
+    ("HGETALL KEY", 4, ["pairs"]),
+    ("HKEYS KEY", 2, ["unordered"]),
+    ("HVALS KEY", 2, ["unordered"]),
+    ("HLEN KEY", 3, []),
+    ("HDEL KEY <FIELD>", 5, []),
+    ("HEXISTS KEY FIELD", 3, []),
+    ("HSTRLEN KEY FIELD", 2, []),
+    ("HINCRBY KEY FIELD INT", 4, []),
+    ("HINCRBYFLOAT KEY FIELD FLOAT", 3, []),
+    ("HRANDFIELD KEY", 1, ["any"]),
+    ("HRANDFIELD KEY BIG", 1, ["unordered"]),
+    ("HRANDFIELD KEY BIG WITHVALUES", 1, ["pairs"]),
+    ("HEXPIRE KEY SECONDS [(NX|XX|GT|LT)] FIELDS 1 FIELD", 4, []),
+    ("HPEXPIRE KEY MILLIS [(NX|XX|GT|LT)] FIELDS 2 FIELD FIELD", 3, []),
+    ("HEXPIREAT KEY PASTFUTURE [(NX|XX|GT|LT)] FIELDS 2 FIELD FIELD", 3, []),
+    ("HPERSIST KEY FIELDS 2 FIELD FIELD", 3, []),
+    ("HTTL KEY FIELDS 2 FIELD FIELD", 3, ["near:2"]),
+    ("HPTTL KEY FIELDS 1 FIELD", 2, ["near:2000"]),
+    ("HEXPIRETIME KEY FIELDS 2 FIELD FIELD", 2, ["near:2"]),
+    ("HGETDEL KEY FIELDS 2 FIELD FIELD", 3, []),
+    ("HGETEX KEY [(EX SECONDS|PX MILLIS|EXAT PASTFUTURE|PERSIST)] FIELDS 2 FIELD FIELD", 3, []),
+    ("HSETEX KEY [(FNX|FXX)] [(EX SECONDS|PX MILLIS|KEEPTTL)] FIELDS 2 FIELD VALUE FIELD VALUE", 4, []),
+    ("DEL <KEY>", 3, []),
+    ("UNLINK <KEY>", 2, []),
+    ("EXISTS <KEY>", 3, []),
+    ("TOUCH <KEY>", 1, []),
+    ("TYPE KEY", 4, []),
+    ("EXPIRE KEY SECONDS [(NX|XX|GT|LT)]", 4, []),
+    ("PEXPIRE KEY MILLIS [(NX|XX|GT|LT)]", 3, []),
+    ("EXPIREAT KEY PASTFUTURE [(NX|XX|GT|LT)]", 3, []),
+    ("TTL KEY", 3, ["near:2"]),
+    ("PTTL KEY", 2, ["near:2000"]),
+    ("EXPIRETIME KEY", 2, ["near:2"]),
+    ("PERSIST KEY", 3, []),
+    ("RENAME KEY KEY", 3, []),
+    ("RENAMENX KEY KEY", 3, []),
+    ("COPY KEY KEY [DB DATABASE] [REPLACE]", 4, []),
+    ("MOVE KEY DATABASE", 2, []),
+    ("SELECT DATABASE", 2, []),
+    ("SWAPDB DATABASE DATABASE", 1, []),
+    ("DBSIZE", 2, []),
+    ("KEYS *", 2, ["unordered"]),
+    ("KEYS PATTERN", 2, ["unordered"]),
+    ("RANDOMKEY", 1, ["any"]),
+    ("OBJECT ENCODING KEY", 5, []),
+    ("OBJECT REFCOUNT KEY", 1, ["any"]),
+    ("FLUSHDB", 1, []),
+    ("MULTI", 4, []),
+    ("EXEC", 6, []),
+    ("DISCARD", 2, []),
+    ("WATCH <KEY>", 3, []),
+    ("UNWATCH", 1, []),
+    ("PING [VALUE]", 1, []),
+    ("ECHO VALUE", 1, []),
+    ("NOSUCH KEY", 1, []),
+]
+
+QUEUED = Reply("+", b"QUEUED")
+
+WORDS = ["", "a", "ab", "hello world", "0", "10", "-7", "3.0", "1e3", "ohmytext", "mynewtext", "\x00\xff\r\n", " 5", "x" * 44, "y" * 45,
+         "z" * 70, "9223372036854775807", "-9223372036854775808", "9223372036854775808", "nan", "inf"]
+ODD = ["", "-1", "0", "abc", "9223372036854775807", "-9223372036854775808", "1.5", "NX", "XX", "GT", "GET", "KEEPTTL", "FIELDS", "key:1",
+       "*", "1e400", "18446744073709551616", "+1", "007"]
+
+
+def draw(rng: random.Random, word: str) -> str:
+    """A value for a placeholder; any other word stands for itself."""
+    if word == "KEY":
+        return f"key:{rng.randrange(7)}"
+    if word == "FIELD":
+        return f"f{rng.randrange(6)}"
+    if word == "VALUE":
+        return rng.choice(WORDS) if rng.random() < 0.7 else str(rng.randrange(-1000, 1000))
+    if word == "INT":
+        return rng.choice(["1", "-1", "100", "9223372036854775807", "-9223372036854775808", str(rng.randrange(-10**6, 10**6))])
+    if word == "FLOAT":
+        return rng.choice(["0.1", "-0.1", "1.5", "3", "1e10", "5.0e3", "0.00001", "1e-17", str(rng.randrange(-1000, 1000) / 8)])
+    if word == "SECONDS":
+        return rng.choice(["100", "1000", "5000", "100000", "0", "-1"] if rng.random() < 0.3 else ["100", "1000", "5000"])
+    if word == "MILLIS":
+        return rng.choice(["100000", "1000000", "5000000"])
+    if word == "PASTFUTURE":
+        return rng.choice(["1", "4000000000", "4000000001", "5000000000"])
+    if word == "SMALL":
+        return str(rng.randrange(0, 12))
+    if word == "BIG":
+        return "100"
+    if word == "INDEX":
+        return str(rng.randrange(-12, 12))
+    if word == "DATABASE":
+        return str(rng.randrange(0, 3))
+    if word == "PATTERN":
+        return rng.choice(["key:[0-3]", "key:?", "*:1", "key:[^2]", "k*\\:4", "[", "key:[3-1]"])
+    return word
+
+
+def produce(rng: random.Random, template: str) -> list[str]:
+    """One command from a template."""
+    while match := re.search(r"\(([^()\[\]<>]*)\)|\[([^()\[\]<>]*)\]|<([^()\[\]<>]*)>", template):
+        choice, optional, repeated = match.groups()
+        if choice is not None:
+            text = rng.choice(choice.split("|"))
+        elif optional is not None:
+            text = optional if rng.random() < 0.5 else ""
+        else:
+            text = " ".join([repeated] * rng.choice([1, 1, 2, 3]))
+        template = template[: match.start()] + text + template[match.end() :]
+    return [draw(rng, word) for word in template.split()]
+
+
+def commands(seed: int, count: int) -> list[tuple[list[bytes], list[str]]]:
+    """The whole sequence with its masks. Depends on the arguments alone."""
+    rng = random.Random(seed)
+    weights = [weight for _, weight, _ in GRAMMAR]
+    sequence = []
+    for _ in range(count):
+        template, _, masks = rng.choices(GRAMMAR, weights)[0]
+        words = produce(rng, template)
+        if rng.random() < 0.06 and len(words) > 1:
+            place = rng.randrange(1, len(words))
+            fate = rng.random()
+            if fate < 0.4:
+                words[place] = rng.choice(ODD)
+            elif fate < 0.7:
+                del words[place]
+            else:
+                words.insert(place, rng.choice(ODD))
+        if words[0] == "HRANDFIELD":
+            masks = ["shape"] if len(words) != 2 and words[2:3] != ["100"] else masks
+        sequence.append(([word.encode("latin-1") for word in words], masks))
+    return sequence
+
+
+def play(sequence, truth, tested, protocol: int, differences: Differences):
+    """Run from an empty state; (index, expected, got) of the first differing reply, or None."""
+    pair = [truth.connect(), tested.connect()]
+    queued: list[list[str]] = []  # the masks of what waits for EXEC
+    try:
+        for connection in pair:
+            connection.call("FLUSHALL")
+            connection.call("HELLO", str(protocol))
+        for index, (words, masks) in enumerate(sequence):
+            data = encode(words)
+            for connection in pair:
+                connection.send(data)
+            expected, got = (connection.reply() for connection in pair)
+            if words[0] == b"EXEC":
+                agree, queued = _same_each(expected, got, queued), []
+            else:
+                agree = same(expected, got, masks)
+            if expected == QUEUED:
+                queued.append(masks)
+            elif words[0] == b"DISCARD":
+                queued = []
+            if not agree:
+                shown = " ".join(word.decode("latin-1") for word in words)
+                if differences.permitted(f"{truth.name}-{tested.name}", "random", shown, got) is None:
+                    return index, expected, got
+        return None
+    finally:
+        for connection in pair:
+            connection.close()
+
+
+def _same_each(expected: Reply, got: Reply, masks: list[list[str]]) -> bool:
+    """EXEC's array: each element under the masks of its own command."""
+    lists = expected.items, got.items
+    if None in lists or len(lists[0]) != len(masks) or len(lists[1]) != len(masks):
+        return expected == got
+    return expected.kind == got.kind and all(same(e, g, m) for e, g, m in zip(*lists, masks))
+
+
+def shrink(sequence, truth, tested, protocol: int, differences: Differences, budget: int = 400):
+    """Leave out ever smaller runs of commands as long as the last reply still differs."""
+    size = max(len(sequence) // 2, 1)
+    while budget > 0:
+        at = 0
+        while at < len(sequence) - 1 and budget > 0:
+            shorter = sequence[:at] + sequence[min(at + size, len(sequence) - 1) :]
+            budget -= 1
+            found = play(shorter, truth, tested, protocol, differences)
+            if found is not None:
+                sequence = shorter[: found[0] + 1]
+            else:
+                at += size
+        if size == 1:
+            break
+        size //= 2
+    return sequence
+
+
+def run(truth, tested, seed: int, count: int, protocol: int, differences: Differences) -> str | None:
+    """The story of the first difference, or None when all replies agree."""
+    sequence = commands(seed, count)
+    try:
+        found = play(sequence, truth, tested, protocol, differences)
+        if found is None:
+            return None
+        short = shrink(sequence[: found[0] + 1], truth, tested, protocol, differences)
+        again = play(short, truth, tested, protocol, differences)
+        index, expected, got = again or found
+        short = short if again else sequence[: found[0] + 1][-20:]
+    except (Malformed, OSError) as error:
+        return f"\nFAILED random commands over RESP{protocol}, --seed {seed} --random {count}: {error}"
+    lines = [f"\nFAILED random commands over RESP{protocol}, replay with --only random --seed {seed} --random {count}"]
+    lines += ["  " + " ".join(f'"{escape(word)}"' for word in words) for words, _ in short]
+    lines += [f"  expected {show(expected)}   ({truth.name})", f"  got      {show(got)}   ({tested.name})"]
+    return "\n".join(lines)
+
+
+def show(reply: Reply) -> str:
+    """A reply, cut to a readable length."""
+    return reply.show()[:1000]
