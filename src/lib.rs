@@ -3,6 +3,7 @@
 //! The rooms below stand in the order of the data path.
 
 pub mod allocator;
+pub mod commands;
 pub mod glob;
 pub mod hash;
 pub mod number;
