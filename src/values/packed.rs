@@ -130,6 +130,10 @@ pub struct Encoded<'a> {
     head: [u8; 9],
     head_len: u8,
     body: &'a [u8],
+    /// The first eight bytes of both, and which bits of them there are: one comparison
+    /// tells most elements apart.
+    first: u64,
+    mask: u64,
 }
 
 impl<'a> Encoded<'a> {
@@ -157,11 +161,7 @@ impl<'a> Encoded<'a> {
             head[1..5].copy_from_slice(&(length as u32).to_le_bytes());
             5
         };
-        Self {
-            head,
-            head_len,
-            body: text,
-        }
+        Self::from_parts(head, head_len, text)
     }
 
     /// The packed form of an integer.
@@ -169,22 +169,11 @@ impl<'a> Encoded<'a> {
         let mut head = [0; 9];
         let le = value.to_le_bytes();
         let (tag, width) = match value {
-            0..=127 => {
-                head[0] = value as u8;
-                return Self {
-                    head,
-                    head_len: 1,
-                    body: &[],
-                };
-            }
+            0..=127 => (value as u8, 0),
             -4096..=4095 => {
                 head[0] = INT_13 | (value >> 8) as u8 & 0x1f;
                 head[1] = value as u8;
-                return Self {
-                    head,
-                    head_len: 2,
-                    body: &[],
-                };
+                return Self::from_parts(head, 2, &[]);
             }
             -0x8000..=0x7fff => (INT_16, 2),
             -0x80_0000..=0x7f_ffff => (INT_24, 3),
@@ -193,10 +182,25 @@ impl<'a> Encoded<'a> {
         };
         head[0] = tag;
         head[1..=width].copy_from_slice(&le[..width]);
+        Self::from_parts(head, width as u8 + 1, &[])
+    }
+
+    #[inline]
+    fn from_parts(head: [u8; 9], head_len: u8, body: &'a [u8]) -> Self {
+        let at = usize::from(head_len).min(8);
+        let mut first = [0; 8];
+        first[..at].copy_from_slice(&head[..at]);
+        let taken = body.len().min(8 - at);
+        for (to, from) in first[at..].iter_mut().zip(body) {
+            *to = *from;
+        }
+        let bits = 8 * (at + taken) as u32;
         Self {
             head,
-            head_len: width as u8 + 1,
-            body: &[],
+            head_len,
+            body,
+            first: u64::from_le_bytes(first),
+            mask: u64::MAX.checked_shr(64 - bits).unwrap_or(0),
         }
     }
 
@@ -211,12 +215,16 @@ impl<'a> Encoded<'a> {
         let Some(rest) = bytes.get(at..) else {
             return false;
         };
-        match rest.first() {
-            Some(&first) if first == self.head[0] => rest[1..]
-                .strip_prefix(&self.head[1..usize::from(self.head_len)])
-                .is_some_and(|rest| rest.starts_with(self.body)),
-            _ => false,
+        if let Some(chunk) = rest.first_chunk::<8>() {
+            if (u64::from_le_bytes(*chunk) ^ self.first) & self.mask != 0 {
+                return false;
+            }
+            if self.size() <= 8 {
+                return true;
+            }
         }
+        rest.strip_prefix(&self.head[..usize::from(self.head_len)])
+            .is_some_and(|rest| rest.starts_with(self.body))
     }
 
     /// Appends the packed form.
@@ -261,6 +269,14 @@ pub fn read(bytes: &[u8], at: usize) -> Option<(Element<'_>, usize)> {
 /// Where the element after the one at `at` starts: [`read`] without decoding.
 #[inline]
 pub fn skip(bytes: &[u8], at: usize) -> Option<usize> {
+    // Small integers and short strings, which is nearly all there is.
+    if let Some(&first) = bytes.get(at)
+        && first < INT_13
+    {
+        let body = if first < STR_6 { 0 } else { first & 0x3f };
+        let next = at + 1 + usize::from(body);
+        return (next <= bytes.len()).then_some(next);
+    }
     let (head, length) = shape(bytes.get(at..)?)?;
     let next = at + head + length;
     (next <= bytes.len()).then_some(next)
