@@ -57,12 +57,32 @@ class Failure(Exception):
         super().__init__(step.source)
         self.step, self.command, self.expected, self.got = step, command, expected, got
 
+    def story(self, case: Case, protocol: int, truth: str, tested: str) -> str:
+        lines = [f"\nFAILED {case.script}.script:{self.step.line} over RESP{protocol}: {case.title or 'untitled'}",
+                 f"  script   {self.step.source}"]
+        if self.command != self.step.source:
+            lines.append(f"  sent     {self.command}")
+        expected, got = excerpts(self.expected, self.got)
+        lines += [f"  expected {expected}   ({truth})", f"  got      {got}   ({tested})"]
+        return "\n".join(lines)
+
+
+def excerpts(expected: str, got: str, before: int = 120, after: int = 240) -> tuple[str, str]:
+    """Both texts around the place where they part, when they are too long to read whole."""
+    if max(len(expected), len(got)) <= before + after:
+        return expected, got
+    same_length = next((i for i, (a, b) in enumerate(zip(expected, got)) if a != b), min(len(expected), len(got)))
+    start = max(same_length - before, 0)
+    cut = lambda text: ("…" if start else "") + text[start : same_length + after] + ("…" if len(text) > same_length + after else "")
+    return cut(expected), cut(got)
+
 
 class Runner:
     """Runs cases on a pair of servers. `truth` gives the expected replies, `tested` is judged."""
 
-    def __init__(self, differences: Differences):
+    def __init__(self, differences: Differences, every_step: bool = False):
         self.differences = differences
+        self.every_step = every_step
         self.passed = 0
         self.failed = 0
         self.seen: set[str] = set()
@@ -72,17 +92,17 @@ class Runner:
         sides = [Side(truth, protocol), Side(tested, protocol)]
         try:
             self._prepare(case, sides)
+            agreed = True
             for step in case.steps:
-                self._step(case, step, sides)
-            self.passed += 1
-        except Failure as failure:
-            self.failed += 1
-            print(f"\nFAILED {case.script}.script:{failure.step.line} over RESP{protocol}: {case.title or 'untitled'}")
-            print(f"  script   {failure.step.source}")
-            if failure.command != failure.step.source:
-                print(f"  sent     {failure.command}")
-            print(f"  expected {failure.expected[:2000]}   ({truth.name})")
-            print(f"  got      {failure.got[:2000]}   ({tested.name})")
+                try:
+                    self._step(case, step, sides)
+                except Failure as failure:
+                    agreed = False
+                    print(failure.story(case, protocol, truth.name, tested.name))
+                    if not self.every_step:
+                        break
+            self.passed += agreed
+            self.failed += not agreed
         except (Malformed, OSError) as error:
             self.failed += 1
             print(f"\nFAILED {case.script}.script:{case.line} over RESP{protocol}: {case.title}\n  {error}")
@@ -254,7 +274,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=RANDOM_SEED, help="of the random sequence")
     parser.add_argument("--random", type=int, default=RANDOM_COUNT, metavar="COUNT", help="random commands to run, 0 for none")
     parser.add_argument("--option", action="append", default=[], help="further option for --binary, as in --option=--workers --option=2")
-    parser.add_argument("--fail-fast", action="store_true")
+    parser.add_argument("--fail-fast", action="store_true", help="stop after the first case that fails")
+    parser.add_argument("--every-step", action="store_true", help="go on in a case after a difference, to see them all")
     return parser.parse_args()
 
 
@@ -309,7 +330,7 @@ def load_cases(only: list[str]) -> list[Case]:
 
 def run_all(options, cases, differences, running, tested, started) -> int:
     redis, valkey = running[:2]
-    runner = OracleRunner(differences) if options.oracle_only else Runner(differences)
+    runner = (OracleRunner if options.oracle_only else Runner)(differences, options.every_step)
     for case in cases:
         for protocol in case.protocols():
             if options.resp in (None, protocol):

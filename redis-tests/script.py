@@ -185,4 +185,6 @@ def _step(number: int, line: str) -> Step:
         step.count = int(tokens.pop(0).data)
     elif step.verb == "let":
         step.name = tokens.pop(0).data.decode()
+    elif step.verb == "scan" and b"0" not in [token.data for token in tokens]:
+        raise ValueError("scan needs a command with the cursor 0")
     return step
