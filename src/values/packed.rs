@@ -187,20 +187,19 @@ impl<'a> Encoded<'a> {
 
     #[inline]
     fn from_parts(head: [u8; 9], head_len: u8, body: &'a [u8]) -> Self {
-        let at = usize::from(head_len).min(8);
-        let mut first = [0; 8];
-        first[..at].copy_from_slice(&head[..at]);
-        let taken = body.len().min(8 - at);
-        for (to, from) in first[at..].iter_mut().zip(body) {
-            *to = *from;
-        }
-        let bits = 8 * (at + taken) as u32;
+        let head_bits = 8 * u32::from(head_len.min(8));
+        let taken = body.len().min(8) as u32;
+        let head_part = head
+            .first_chunk()
+            .map_or(0, |chunk| u64::from_le_bytes(*chunk));
+        let body_part = first_eight(body).checked_shl(head_bits).unwrap_or(0);
+        let bits = (head_bits + 8 * taken).min(64);
         Self {
             head,
             head_len,
             body,
-            first: u64::from_le_bytes(first),
-            mask: u64::MAX.checked_shr(64 - bits).unwrap_or(0),
+            first: head_part | body_part,
+            mask: u64::MAX >> (64 - bits),
         }
     }
 
@@ -232,6 +231,23 @@ impl<'a> Encoded<'a> {
     pub fn write_to(&self, out: &mut EditBuf) {
         out.extend_from_slice(&self.head[..usize::from(self.head_len)]);
         out.extend_from_slice(self.body);
+    }
+}
+
+/// The first eight bytes, or all there are, as a number in little-endian order.
+#[inline]
+fn first_eight(bytes: &[u8]) -> u64 {
+    let half = |chunk: &[u8; 4]| u64::from(u32::from_le_bytes(*chunk));
+    if let Some(chunk) = bytes.first_chunk::<8>() {
+        u64::from_le_bytes(*chunk)
+    } else if let (Some(low), Some(high)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        // The halves overlap in equal bytes.
+        half(low) | half(high) << (8 * (bytes.len() - 4))
+    } else {
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |value, byte| value << 8 | u64::from(*byte))
     }
 }
 
