@@ -1,0 +1,113 @@
+//! jemalloc with 8-byte size classes as the global allocator.
+//!
+//! The allocator is built with a quantum of 8 bytes (`.cargo/config.toml`), so that a
+//! 24-byte entry occupies 24 bytes. A plain `malloc` then promises an alignment of only 8,
+//! less than what ready-made bindings assume; therefore every larger alignment is asked for
+//! by name here.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::ffi::c_int;
+use tikv_jemalloc_sys as je;
+
+/// The allocator that the binaries install.
+pub struct Jemalloc;
+
+#[inline]
+fn flags(layout: Layout) -> c_int {
+    if layout.align() <= 8 {
+        0
+    } else {
+        je::MALLOCX_ALIGN(layout.align())
+    }
+}
+
+// SAFETY: every call hands the layout's size and alignment to jemalloc, which keeps both.
+unsafe impl GlobalAlloc for Jemalloc {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the size of a layout given to an allocator is not zero.
+        unsafe { je::mallocx(layout.size(), flags(layout)).cast() }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as in `alloc`.
+        unsafe { je::mallocx(layout.size(), flags(layout) | je::MALLOCX_ZERO).cast() }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller gives the pointer and the layout of one earlier allocation.
+        unsafe { je::sdallocx(ptr.cast(), layout.size(), flags(layout)) }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: as in `dealloc`; the new size is not zero.
+        unsafe { je::rallocx(ptr.cast(), new_size, flags(layout)).cast() }
+    }
+}
+
+/// Bytes that jemalloc gives for a request of `size` bytes: its size classes are multiples
+/// of 8 up to 64, then four for each doubling.
+#[inline]
+pub fn size_class(size: usize) -> usize {
+    if size <= 64 {
+        return size.next_multiple_of(8);
+    }
+    let step = 1usize << ((size - 1).ilog2() - 2);
+    size.next_multiple_of(step)
+}
+
+/// What the allocator says of itself, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MemoryStats {
+    /// Handed out to the program.
+    pub allocated: usize,
+    /// In pages that hold at least one allocation.
+    pub active: usize,
+    /// Mapped and in physical memory, as far as the allocator knows.
+    pub resident: usize,
+}
+
+/// Reads the statistics; a few microseconds.
+pub fn stats() -> MemoryStats {
+    use tikv_jemalloc_ctl::{epoch, stats};
+    if epoch::advance().is_err() {
+        return MemoryStats::default();
+    }
+    MemoryStats {
+        allocated: stats::allocated::read().unwrap_or(0),
+        active: stats::active::read().unwrap_or(0),
+        resident: stats::resident::read().unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn size_classes_are_those_of_the_allocator() {
+        for size in (1..5000).chain([65_535, 65_536, 65_537, 1 << 20]) {
+            // SAFETY: `nallocx` only computes.
+            let real = unsafe { je::nallocx(size, 0) };
+            assert_eq!(size_class(size), real, "for {size}");
+        }
+    }
+
+    #[test]
+    fn large_alignments_are_kept() {
+        for align in [16, 32, 64, 4096] {
+            for size in [1, 24, 56, 72, 200] {
+                let layout = Layout::from_size_align(size, align).expect("a valid layout");
+                // SAFETY: the layout is not empty and the pointer is freed with it.
+                unsafe {
+                    let p = Jemalloc.alloc(layout);
+                    assert_eq!(p as usize % align, 0);
+                    Jemalloc.dealloc(p, layout);
+                }
+            }
+        }
+    }
+}

@@ -2,8 +2,13 @@
 //!
 //! The rooms below stand in the order of the data path.
 
+pub mod commit;
+pub mod keyspace;
+pub mod protocol;
+pub mod values;
+pub mod write_log;
+
 pub mod allocator;
-pub mod commands;
 pub mod glob;
 pub mod hash;
 pub mod number;

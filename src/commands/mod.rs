@@ -4,5 +4,6 @@
 //! `key_positions` finds the keys of a request, `table` finds the command. Everything that
 //! `COMMAND ...` prints is derived from the same declarations.
 
+pub mod handler;
 pub mod key_positions;
 pub mod spec;

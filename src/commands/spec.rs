@@ -25,6 +25,7 @@
 //! }];
 //! ```
 
+use super::handler::{Handler, Scope};
 use bitflags::bitflags;
 
 /// Everything that is known about one command, or one subcommand.
@@ -61,6 +62,10 @@ pub struct CommandSpec {
     pub tips: &'static [&'static str],
     /// Non-empty for a container such as CLIENT.
     pub subcommands: &'static [CommandSpec],
+    /// What runs it.
+    pub handler: Handler,
+    /// What it locks.
+    pub scope: Scope,
 }
 
 /// Since when, and in favour of what, a command is deprecated.
@@ -90,6 +95,8 @@ impl CommandSpec {
         syscmd: false,
         tips: &[],
         subcommands: &[],
+        handler: Handler::Container,
+        scope: Scope::Keys,
     };
 
     /// Whether a request of `argc` arguments (the name included) has the right number.

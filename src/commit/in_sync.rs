@@ -1,0 +1,426 @@
+//! The in-sync set: who must acknowledge a write, and how far everybody has.
+//!
+//! A replica is attached as a *candidate*. Once it is nearly caught up it is *joining*:
+//! writes wait for it from then on, but it does not count yet. It is *in sync* when it has
+//! acknowledged everything that was released without it. Only then may a failover choose it.
+//!
+//! What must stay true:
+//! * I1: the committed offset of a level never exceeds what every in-sync member has
+//!   acknowledged at that level, what was released while it was not a member aside.
+//! * I2: a member in sync has acknowledged every write that any client was told is done.
+//! * I3: a committed offset never goes back.
+//!
+//! The machine has no clock and does no I/O: [`InSyncSet::on_event`] is given the time and
+//! the log's end, and answers with [`Action`]s. About I2: a client's reply is released
+//! without waiting when it reads "nothing to wait for" *after* its write moved the log's
+//! end. A joining member therefore first makes the set publish a finite offset, and only at
+//! a later event, with a log end read after that, learns what it must have acknowledged.
+
+use super::watermarks::{AckLevel, LEVELS};
+use std::collections::BTreeMap;
+
+/// Names a member across reconnections: the address it announces.
+pub type MemberId = String;
+
+/// What happens when a member does not acknowledge in time (`sync-on-timeout`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Policy {
+    /// It leaves the set.
+    #[default]
+    Demote,
+    /// The waits fail; it stays.
+    Fail,
+    /// The waits go on.
+    Wait,
+}
+
+/// The configured rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// How long a wait may last before the policy applies, in milliseconds.
+    pub timeout_ms: u64,
+    /// What happens then.
+    pub policy: Policy,
+    /// Fewer members in sync than this, and writes are refused.
+    pub min_in_sync: usize,
+    /// The level that the server's clients wait for by default.
+    pub level: AckLevel,
+    /// Whether a write also waits for the local file (`appendfsync always`).
+    pub local_fsync: bool,
+    /// The interval of ticks in milliseconds.
+    pub tick_ms: u64,
+}
+
+/// What a replica has acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Acked {
+    /// In its memory.
+    pub received: u64,
+    /// Applied.
+    pub applied: u64,
+    /// Fsynced.
+    pub fsynced: u64,
+}
+
+impl Acked {
+    /// The offset acknowledged at `level`.
+    pub fn at(&self, level: AckLevel) -> u64 {
+        match level {
+            AckLevel::Async => u64::MAX,
+            AckLevel::Received => self.received,
+            AckLevel::Applied => self.applied,
+            AckLevel::Fsynced => self.fsynced,
+        }
+    }
+}
+
+/// Where a replica stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberState {
+    /// It receives the stream; nobody waits for it.
+    Candidate,
+    /// Writes wait for it; it counts once it has acknowledged the offset (unknown at first).
+    Joining(Option<u64>),
+    /// It counts.
+    InSync,
+}
+
+/// Something happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A replica's link streams from now on.
+    Attached(MemberId),
+    /// A replica's link is gone.
+    Detached(MemberId),
+    /// A replica acknowledged.
+    Acked(MemberId, Acked),
+    /// The local append-only file is fsynced up to this offset.
+    LocalFsynced(u64),
+    /// The rules changed.
+    Rules(Rules),
+    /// This node became a primary (true) or a replica (false); members are forgotten.
+    Role(bool),
+    /// Time passed.
+    Tick,
+}
+
+/// What the driver must do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Everything up to the offset is committed at the level; `u64::MAX`: nothing to wait
+    /// for.
+    Publish(AckLevel, u64),
+    /// Uncommitted waits up to the offset have failed.
+    Uncertain(u64),
+    /// Whether enough members are in sync for writes.
+    Writable(bool),
+    /// A member is in sync from now on.
+    Joined(MemberId),
+    /// A member left the set because it did not acknowledge in time.
+    Demoted(MemberId),
+    /// A member left the set because its link is gone.
+    Left(MemberId),
+    /// Waits failed; the member stays.
+    Failed(MemberId),
+}
+
+/// The time and the facts of the log at an event.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// Monotonic milliseconds.
+    pub ms: u64,
+    /// The end of the write log, read after all earlier actions were carried out.
+    pub log_end: u64,
+    /// The newest offset that somebody waits for, by level.
+    pub wanted: [u64; 4],
+}
+
+#[derive(Clone, Debug)]
+struct Member {
+    state: MemberState,
+    acked: Acked,
+    connected: bool,
+    /// What it must have acknowledged to join: after a demotion, everything that it was
+    /// waited for.
+    must_reach: u64,
+    /// Since when, and up to where, somebody waits in vain.
+    behind: Option<(u64, [u64; 4])>,
+}
+
+/// A member as `INFO` shows it.
+#[derive(Clone, Debug)]
+pub struct MemberView {
+    /// Its name.
+    pub id: MemberId,
+    /// Where it stands.
+    pub state: MemberState,
+    /// What it has acknowledged.
+    pub acked: Acked,
+    /// Whether its link is up.
+    pub connected: bool,
+}
+
+/// See the module's documentation.
+pub struct InSyncSet {
+    rules: Rules,
+    members: BTreeMap<MemberId, Member>,
+    primary: bool,
+    local_fsynced: u64,
+    /// What has been published, by level.
+    published: [u64; 4],
+    writable: bool,
+}
+
+impl InSyncSet {
+    /// A set without members. The first event publishes what follows from the rules.
+    pub fn new(rules: Rules) -> Self {
+        InSyncSet {
+            rules,
+            members: BTreeMap::new(),
+            primary: true,
+            local_fsynced: 0,
+            published: [u64::MAX; 4],
+            writable: true,
+        }
+    }
+
+    /// Takes an event and says what follows.
+    pub fn on_event(&mut self, event: Event, now: Now, actions: &mut Vec<Action>) {
+        match event {
+            Event::Attached(id) => self.attached(id),
+            Event::Detached(id) => self.detached(&id, now, actions),
+            Event::Acked(id, acked) => {
+                if let Some(member) = self.members.get_mut(&id) {
+                    member.acked = Acked {
+                        received: acked.received.max(acked.applied),
+                        ..acked
+                    };
+                }
+            }
+            Event::LocalFsynced(offset) => self.local_fsynced = self.local_fsynced.max(offset),
+            Event::Rules(rules) => self.rules = rules,
+            Event::Role(primary) => {
+                self.primary = primary;
+                self.members.clear();
+            }
+            Event::Tick => self.tick(now, actions),
+        }
+        self.advance_joining(now, actions);
+        self.publish(now, actions);
+        self.check();
+    }
+
+    /// The members, by name.
+    pub fn members(&self) -> impl Iterator<Item = MemberView> + '_ {
+        self.members.iter().map(|(id, member)| MemberView {
+            id: id.clone(),
+            state: member.state,
+            acked: member.acked,
+            connected: member.connected,
+        })
+    }
+
+    /// How many connected members are in sync.
+    pub fn in_sync_count(&self) -> usize {
+        let counts = |m: &&Member| m.connected && m.state == MemberState::InSync;
+        self.members.values().filter(counts).count()
+    }
+
+    fn attached(&mut self, id: MemberId) {
+        let member = self.members.entry(id).or_insert(Member {
+            state: MemberState::Candidate,
+            acked: Acked::default(),
+            connected: true,
+            must_reach: 1,
+            behind: None,
+        });
+        // A member that was waited for while it was away goes on being waited for.
+        member.connected = true;
+        member.behind = None;
+    }
+
+    fn detached(&mut self, id: &str, now: Now, actions: &mut Vec<Action>) {
+        let Some(member) = self.members.get_mut(id) else {
+            return;
+        };
+        member.connected = false;
+        let was_waited_for = member.state != MemberState::Candidate;
+        if was_waited_for
+            && member.state == MemberState::InSync
+            && self.rules.policy != Policy::Demote
+        {
+            return;
+        }
+        self.members.remove(id);
+        if was_waited_for {
+            actions.push(Action::Left(id.to_owned()));
+            self.fail_if_too_few(now, actions);
+        }
+    }
+
+    fn tick(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let mut late = Vec::new();
+        for (id, member) in &mut self.members {
+            if member.state != MemberState::Candidate && member.is_late(now, &self.rules) {
+                late.push(id.clone());
+            }
+        }
+        for id in late {
+            let Some(member) = self.members.get_mut(&id) else {
+                continue;
+            };
+            let joining = member.state != MemberState::InSync;
+            match self.rules.policy {
+                // A joining member has promised nothing yet: nobody fails because of it.
+                Policy::Fail if !joining => {
+                    let target = now.wanted.into_iter().max().unwrap_or(0);
+                    member.behind = None;
+                    actions.push(Action::Uncertain(target.min(now.log_end)));
+                    actions.push(Action::Failed(id));
+                }
+                Policy::Wait if !joining => {}
+                _ => {
+                    member.state = MemberState::Candidate;
+                    member.must_reach = now.log_end;
+                    member.behind = None;
+                    if !member.connected {
+                        self.members.remove(&id);
+                    }
+                    actions.push(Action::Demoted(id));
+                    self.fail_if_too_few(now, actions);
+                }
+            }
+        }
+        if self.primary && !self.enough() {
+            // Nothing can be confirmed: whoever waits is told so rather than left waiting.
+            actions.push(Action::Uncertain(now.log_end));
+        }
+    }
+
+    fn fail_if_too_few(&self, now: Now, actions: &mut Vec<Action>) {
+        if !self.enough() {
+            actions.push(Action::Uncertain(now.log_end));
+        }
+    }
+
+    fn enough(&self) -> bool {
+        self.in_sync_count() >= self.rules.min_in_sync
+    }
+
+    fn advance_joining(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if !self.primary {
+            return;
+        }
+        let level = self.rules.level;
+        for (id, member) in &mut self.members {
+            let caught_up = member.acked.applied.min(member.acked.at(level));
+            match member.state {
+                MemberState::Candidate
+                    if member.connected
+                        && caught_up >= member.must_reach
+                        && now.log_end.saturating_sub(caught_up) <= JOIN_LAG =>
+                {
+                    member.state = MemberState::Joining(None);
+                }
+                MemberState::Joining(None) => {
+                    member.state = MemberState::Joining(Some(now.log_end));
+                }
+                _ => {}
+            }
+            if let MemberState::Joining(Some(needed)) = member.state
+                && caught_up >= needed
+            {
+                member.state = MemberState::InSync;
+                actions.push(Action::Joined(id.clone()));
+            }
+        }
+    }
+
+    fn publish(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let enough = !self.primary || self.enough();
+        for level in LEVELS {
+            let committed = self.committed(level, enough, now);
+            let slot = &mut self.published[level.index()];
+            if *slot != committed {
+                *slot = committed;
+                actions.push(Action::Publish(level, committed));
+            }
+        }
+        if self.writable != enough {
+            self.writable = enough;
+            actions.push(Action::Writable(enough));
+        }
+    }
+
+    /// What is committed at `level`.
+    fn committed(&self, level: AckLevel, enough: bool, now: Now) -> u64 {
+        let published = self.published[level.index()];
+        if level == AckLevel::Async || !self.primary {
+            return u64::MAX;
+        }
+        // What was released while there was nothing to wait for is committed by definition.
+        let floor = if published == u64::MAX {
+            now.log_end
+        } else {
+            published
+        };
+        if !enough {
+            return floor;
+        }
+        let members = self
+            .members
+            .values()
+            .filter(|m| m.state != MemberState::Candidate)
+            .map(|m| m.acked.at(level))
+            .min();
+        let local = self.rules.local_fsync.then_some(self.local_fsynced);
+        match members.into_iter().chain(local).min() {
+            None => u64::MAX,
+            Some(acked) => floor.max(acked.min(now.log_end)),
+        }
+    }
+
+    /// The invariants of this module, as far as they concern the state alone.
+    fn check(&self) {
+        for level in LEVELS {
+            let published = self.published[level.index()];
+            for member in self.members.values() {
+                if let MemberState::Joining(Some(needed)) = member.state {
+                    debug_assert!(
+                        published != u64::MAX || level == AckLevel::Async || !self.primary,
+                        "I2: writes wait for a member that joins at {needed}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+impl Member {
+    /// Whether somebody has waited for this member longer than the rules allow.
+    fn is_late(&mut self, now: Now, rules: &Rules) -> bool {
+        let waits = |targets: &[u64; 4], acked: &Acked| {
+            LEVELS
+                .into_iter()
+                .any(|level| targets[level.index()].min(now.log_end) > acked.at(level))
+        };
+        match self.behind {
+            Some((since, targets)) if waits(&targets, &self.acked) => {
+                // A wait may have begun right after the last tick; so one tick is taken off.
+                now.ms.saturating_sub(since) + rules.tick_ms >= rules.timeout_ms
+            }
+            _ => {
+                self.behind = waits(&now.wanted, &self.acked).then_some((now.ms, now.wanted));
+                false
+            }
+        }
+    }
+}
+
+/// A candidate this close to the end of the log, in bytes, may join: what remains is a
+/// fraction of a second even on a slow link.
+const JOIN_LAG: u64 = 1 << 20;
+
+#[cfg(test)]
+#[path = "in_sync_tests.rs"]
+mod tests;

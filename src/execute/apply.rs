@@ -1,0 +1,163 @@
+//! Commands from a primary or from the append-only file.
+//!
+//! What arrives here has been decided: no gate refuses it, nothing expires by the clock, and
+//! nothing is appended to the log (the bytes that carried it are). A transaction is applied
+//! when its `EXEC` arrives, all at once, with all its shards locked; what comes before a
+//! missing `EXEC` is never applied.
+
+use super::context::{Origin, Settings};
+use super::run::{self, Frame, Scratch};
+use crate::commands::handler::Handler;
+use crate::commands::spec::CommandSpec;
+use crate::commands::table;
+use crate::keyspace::{DbIndex, Locked};
+use crate::protocol::{Args, OutBuf, OwnedArgs, Reply, WireError};
+use crate::server::Server;
+use crate::time;
+
+/// Applies a stream of commands in order.
+pub struct Applier {
+    server: &'static Server,
+    scratch: Scratch,
+    settings: Settings,
+    db: DbIndex,
+    queue: Option<Vec<(DbIndex, OwnedArgs)>>,
+    out: OutBuf,
+    /// Commands applied.
+    pub applied: u64,
+}
+
+/// A command of the stream could not be applied: the stream and this node disagree.
+#[derive(Debug, thiserror::Error)]
+#[error("{command}: {error}")]
+pub struct ApplyError {
+    /// The command, shortened.
+    pub command: String,
+    /// What it answered.
+    pub error: WireError,
+}
+
+impl Applier {
+    /// An applier at the beginning of a stream.
+    pub fn new(server: &'static Server) -> Self {
+        Applier {
+            server,
+            scratch: Scratch::default(),
+            settings: server.settings(),
+            db: DbIndex(0),
+            queue: None,
+            out: OutBuf::default(),
+            applied: 0,
+        }
+    }
+
+    /// The database that the stream has selected.
+    pub fn db(&self) -> DbIndex {
+        self.db
+    }
+
+    /// Whether a transaction has begun and not ended.
+    pub fn in_transaction(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    /// Applies one command.
+    ///
+    /// # Errors
+    /// When the command is unknown here or fails; the data may differ from the primary's.
+    pub fn apply(&mut self, args: Args<'_>) -> Result<(), ApplyError> {
+        let name = &args[0];
+        if name.eq_ignore_ascii_case(b"select") {
+            return self.select(args);
+        }
+        if name.eq_ignore_ascii_case(b"multi") {
+            self.queue = Some(Vec::new());
+            return Ok(());
+        }
+        if name.eq_ignore_ascii_case(b"exec") {
+            let queue = self.queue.take().unwrap_or_default();
+            return self.apply_all(&queue);
+        }
+        if let Some(queue) = &mut self.queue {
+            queue.push((self.db, args.to_owned()));
+            return Ok(());
+        }
+        let spec = resolve(args)?;
+        self.scratch.hashes.clear();
+        let keyspace = &self.server.keyspace;
+        let mut locked = run::lock(keyspace, spec, args, self.db, &mut self.scratch);
+        self.run(spec, self.db, args, &mut locked)
+    }
+
+    fn select(&mut self, args: Args<'_>) -> Result<(), ApplyError> {
+        let index = args
+            .get(1)
+            .and_then(crate::number::parse_i64)
+            .and_then(|i| u32::try_from(i).ok())
+            .filter(|i| *i < self.server.keyspace.databases())
+            .ok_or_else(|| failed(args, crate::protocol::errors::DB_OUT_OF_RANGE))?;
+        self.db = DbIndex(index);
+        Ok(())
+    }
+
+    fn apply_all(&mut self, queue: &[(DbIndex, OwnedArgs)]) -> Result<(), ApplyError> {
+        let mut specs = Vec::with_capacity(queue.len());
+        let mut places = Vec::new();
+        for (db, args) in queue {
+            let spec = resolve(args.view())?;
+            run::places(&self.server.keyspace, spec, args.view(), *db, &mut places);
+            specs.push(spec);
+        }
+        let mut locked = Locked::several(&self.server.keyspace, &mut places);
+        for ((db, args), spec) in queue.iter().zip(specs) {
+            self.scratch.hashes.clear();
+            self.run(spec, *db, args.view(), &mut locked)?;
+        }
+        Ok(())
+    }
+
+    fn run(
+        &mut self,
+        spec: &'static CommandSpec,
+        db: DbIndex,
+        args: Args<'_>,
+        locked: &mut Locked<'static>,
+    ) -> Result<(), ApplyError> {
+        let Handler::Write(handler) = spec.handler else {
+            // Pings and the like: nothing to apply.
+            return Ok(());
+        };
+        let frame = Frame {
+            server: self.server,
+            settings: &self.settings,
+            db,
+            now: time::unix_ms(),
+            origin: Origin::Log,
+            touches: false,
+        };
+        let mut reply = Reply::new(&mut self.out, false);
+        let result = run::write(&frame, handler, args, locked, &mut self.scratch, &mut reply);
+        self.out = OutBuf::default();
+        self.scratch.effects.clear();
+        run::free_garbage(self.server, &mut self.scratch);
+        self.applied += 1;
+        result.map(|_| ()).map_err(|error| failed(args, error))
+    }
+}
+
+fn resolve(args: Args<'_>) -> Result<&'static CommandSpec, ApplyError> {
+    table::resolve(args).map_err(|error| failed(args, error))
+}
+
+fn failed(args: Args<'_>, error: WireError) -> ApplyError {
+    let mut command: String = args
+        .iter()
+        .take(3)
+        .map(|arg| arg[..arg.len().min(64)].escape_ascii().to_string() + " ")
+        .collect();
+    command.truncate(128);
+    ApplyError {
+        command: command.trim_end().to_owned(),
+        error,
+    }
+}

@@ -1,0 +1,664 @@
+//! What command handlers see of the keyspace.
+//!
+//! A [`ReadContext`] cannot change anything; a [`WriteContext`] changes keys through methods
+//! that keep expiry, snapshots and watchers right. Both hide what has logically expired. On
+//! a node that may write, meeting an expired key also deletes it, and that deletion is part
+//! of the effect.
+
+use super::effect::EffectBuf;
+use crate::hash::hash;
+use crate::keyspace::{
+    DbIndex, Entry, EntryRef, Inline, Kind, Locked, Payload, ValueRef, WatchFlag, shard_of,
+};
+use crate::protocol::{Reply, WireError, errors};
+use crate::time::UnixMs;
+use crate::values::hash::{HashRef, HashTable};
+use crate::values::table::Slot;
+use bytes::Bytes;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+/// What handlers need to know of the configuration and the node; a copy per batch.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `proto-max-bulk-len` in bytes.
+    pub max_bulk: u64,
+    /// `hash-max-listpack-entries`.
+    pub hash_max_entries: usize,
+    /// `hash-max-listpack-value` in bytes.
+    pub hash_max_value: usize,
+    /// Whether expired keys are deleted here (a writable primary), or only hidden.
+    pub expires: bool,
+    /// Whether the clock bits hold LFU counters and not access times.
+    pub lfu: bool,
+    /// `lfu-log-factor`.
+    pub lfu_log_factor: u32,
+    /// `lfu-decay-time` in minutes.
+    pub lfu_decay_minutes: u32,
+    /// `lazyfree-lazy-user-del`.
+    pub lazy_user_del: bool,
+    /// `lazyfree-lazy-user-flush`.
+    pub lazy_user_flush: bool,
+    /// The number of databases.
+    pub databases: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            max_bulk: 512 << 20,
+            hash_max_entries: 512,
+            hash_max_value: 64,
+            expires: true,
+            lfu: false,
+            lfu_log_factor: 10,
+            lfu_decay_minutes: 1,
+            lazy_user_del: false,
+            lazy_user_flush: false,
+            databases: 16,
+        }
+    }
+}
+
+/// Who runs the command, as far as handlers may care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A client of this server.
+    Client,
+    /// The stream of the primary, or the append-only file: the effect is a fact already, and
+    /// expired keys are as alive as the stream says.
+    Log,
+}
+
+/// A string value seen in place.
+#[derive(Clone, Copy)]
+pub enum StringRef<'a> {
+    /// An integer.
+    Int(i64),
+    /// Bytes in the entry.
+    Bytes(&'a [u8]),
+    /// A large value that a reply can share.
+    Shared(&'a Arc<Vec<u8>>),
+}
+
+impl<'a> StringRef<'a> {
+    /// The length in bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            StringRef::Int(n) => itoa::Buffer::new().format(*n).len(),
+            StringRef::Bytes(bytes) => bytes.len(),
+            StringRef::Shared(value) => value.len(),
+        }
+    }
+
+    /// Whether it is the empty string.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes; an integer is written to `digits`.
+    pub fn bytes<'b>(&self, digits: &'b mut itoa::Buffer) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        match self {
+            StringRef::Int(n) => digits.format(*n).as_bytes(),
+            StringRef::Bytes(bytes) => bytes,
+            StringRef::Shared(value) => value,
+        }
+    }
+
+    /// A copy of the bytes.
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.bytes(&mut itoa::Buffer::new()).to_vec()
+    }
+
+    /// Writes the value as a bulk string.
+    #[inline]
+    pub fn reply(&self, reply: &mut Reply<'_>) {
+        match self {
+            StringRef::Int(n) => reply.int_bulk(*n),
+            StringRef::Bytes(bytes) => reply.bulk(bytes),
+            StringRef::Shared(value) if value.len() >= SHARE_FROM => {
+                reply.bulk_shared(Bytes::from_owner(SharedBytes(Arc::clone(value))));
+            }
+            StringRef::Shared(value) => reply.bulk(value),
+        }
+    }
+}
+
+struct SharedBytes(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for SharedBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A string of an entry, or the error for another type.
+fn as_string(value: ValueRef<'_>) -> Result<StringRef<'_>, WireError> {
+    match value {
+        ValueRef::Int(n) => Ok(StringRef::Int(n)),
+        ValueRef::Str { bytes, .. } => Ok(StringRef::Bytes(bytes)),
+        ValueRef::Shared(value) => Ok(StringRef::Shared(value)),
+        _ => Err(errors::WRONG_TYPE),
+    }
+}
+
+/// A hash of an entry, or the error for another type.
+fn as_hash(value: ValueRef<'_>) -> Result<HashRef<'_>, WireError> {
+    match value {
+        ValueRef::HashPacked(bytes) => Ok(HashRef::Packed(bytes)),
+        ValueRef::HashPackedEx(bytes) => Ok(HashRef::PackedEx(bytes)),
+        ValueRef::HashTable(table) => Ok(HashRef::Table(table)),
+        _ => Err(errors::WRONG_TYPE),
+    }
+}
+
+/// Remembers the hash of the key looked up last: the executor has computed it to find the
+/// shard, and the handler asks for the same key.
+#[derive(Default)]
+pub struct HashCache(Cell<(usize, usize, u64)>);
+
+impl HashCache {
+    /// The hash of `key`.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        let (at, len, cached) = self.0.get();
+        if at == key.as_ptr() as usize && len == key.len() {
+            return cached;
+        }
+        let value = hash(key);
+        self.0.set((key.as_ptr() as usize, key.len(), value));
+        value
+    }
+
+    /// Forgets the key: its bytes may move.
+    pub fn clear(&self) {
+        self.0.set((0, usize::MAX, 0));
+    }
+}
+
+/// What a read command sees.
+pub struct ReadContext<'a> {
+    pub(super) locked: &'a Locked<'static>,
+    pub(super) db: DbIndex,
+    pub(super) now: UnixMs,
+    pub(super) settings: &'a Settings,
+    pub(super) hashes: &'a HashCache,
+    /// Whether an access leaves a trace (`CLIENT NO-TOUCH`).
+    pub(super) touches: bool,
+    /// Expired keys that were met; the executor deletes them.
+    pub(super) met_expired: &'a RefCell<Vec<(DbIndex, Box<[u8]>)>>,
+    pub(super) hits: Cell<(u64, u64)>,
+}
+
+impl<'a> ReadContext<'a> {
+    /// The time of the batch.
+    pub fn now(&self) -> UnixMs {
+        self.now
+    }
+
+    /// The client's database.
+    pub fn db(&self) -> DbIndex {
+        self.db
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        self.settings
+    }
+
+    /// The entry at `key`, counted as a hit or a miss and noted as used.
+    #[inline]
+    pub fn get(&self, key: &[u8]) -> Option<EntryRef<'a>> {
+        let found = self.find(key);
+        let (hits, misses) = self.hits.get();
+        match found {
+            Some((shard, slot)) => {
+                self.hits.set((hits + 1, misses));
+                let shard = self.locked.shard(self.db, shard);
+                let entry = shard.entry(slot);
+                if self.touches {
+                    let clock = super::clock::accessed(entry.clock(), self.now, self.settings);
+                    if clock != entry.clock() {
+                        shard.set_clock(slot, clock);
+                    }
+                }
+                Some(entry)
+            }
+            None => {
+                self.hits.set((hits, misses + 1));
+                None
+            }
+        }
+    }
+
+    /// The entry at `key` without any trace (`OBJECT`, `TTL`, `TYPE`, …).
+    pub fn peek(&self, key: &[u8]) -> Option<EntryRef<'a>> {
+        self.find(key)
+            .map(|(shard, slot)| self.locked.shard(self.db, shard).entry(slot))
+    }
+
+    /// The string at `key`.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    #[inline]
+    pub fn string(&self, key: &[u8]) -> Result<Option<StringRef<'a>>, WireError> {
+        self.get(key).map(|entry| as_string(entry.value())).transpose()
+    }
+
+    /// The hash at `key`.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> Result<Option<HashRef<'a>>, WireError> {
+        self.get(key).map(|entry| as_hash(entry.value())).transpose()
+    }
+
+    /// All locked shards with their databases; for commands that look at whole databases.
+    pub fn locked(&self) -> &'a Locked<'static> {
+        self.locked
+    }
+
+    /// Whether the entry has logically expired.
+    pub fn is_expired(&self, entry: EntryRef<'_>) -> bool {
+        entry.expiry().is_some_and(|at| at <= self.now)
+    }
+
+    /// Notes an expired key that a scan met, so that it is deleted.
+    pub fn met_expired(&self, key: &[u8]) {
+        if self.settings.expires {
+            self.met_expired.borrow_mut().push((self.db, key.into()));
+        }
+    }
+
+    #[inline]
+    fn find(&self, key: &[u8]) -> Option<(usize, Slot)> {
+        let hash = self.hashes.hash(key);
+        let index = shard_of(hash);
+        let shard = self.locked.shard(self.db, index);
+        let slot = shard.find(hash, key)?;
+        if let Some(at) = shard.entry(slot).expiry()
+            && at <= self.now
+        {
+            self.met_expired(key);
+            return None;
+        }
+        Some((index, slot))
+    }
+}
+
+/// A key found by a [`WriteContext`]; it holds until the next change to another key.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    db: DbIndex,
+    shard: usize,
+    hash: u64,
+    slot: Slot,
+}
+
+/// What becomes of the expiry when a value is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// It stays as it is.
+    Keep,
+    /// It goes.
+    Clear,
+    /// It is set to this time.
+    At(UnixMs),
+}
+
+/// What a write command sees.
+pub struct WriteContext<'a> {
+    pub(super) locked: &'a mut Locked<'static>,
+    pub(super) db: DbIndex,
+    pub(super) now: UnixMs,
+    pub(super) settings: &'a Settings,
+    pub(super) hashes: &'a HashCache,
+    pub(super) effects: &'a mut EffectBuf,
+    pub(super) origin: Origin,
+    pub(super) touches: bool,
+    pub(super) hits: (u64, u64),
+    pub(super) expired: u64,
+    /// Values to be freed by another thread.
+    pub(super) garbage: &'a mut Vec<Garbage>,
+}
+
+/// Something large that is freed outside the locks, on a thread of its own.
+pub type Garbage = Box<dyn Send>;
+
+impl<'a> WriteContext<'a> {
+    /// The time of the batch.
+    pub fn now(&self) -> UnixMs {
+        self.now
+    }
+
+    /// The client's database.
+    pub fn db(&self) -> DbIndex {
+        self.db
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &'a Settings {
+        self.settings
+    }
+
+    /// Who runs the command.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// All locked shards.
+    pub fn locked(&mut self) -> &mut Locked<'static> {
+        self.locked
+    }
+
+    /// Begins a command of the effect, in the client's database.
+    pub fn effect(&mut self, argc: usize) -> &mut EffectBuf {
+        self.effects.command(self.db, argc)
+    }
+
+    /// Begins a command of the effect, in another database.
+    pub fn effect_in(&mut self, db: DbIndex, argc: usize) -> &mut EffectBuf {
+        self.effects.command(db, argc)
+    }
+
+    /// Where `key` is in the client's database. An expired key is deleted and not found.
+    #[inline]
+    pub fn find(&mut self, key: &[u8]) -> Option<Found> {
+        self.find_in(self.db, key)
+    }
+
+    /// Where `key` is in `db`, whose shard must be locked.
+    pub fn find_in(&mut self, db: DbIndex, key: &[u8]) -> Option<Found> {
+        let hash = self.hashes.hash(key);
+        let index = shard_of(hash);
+        let shard = self.locked.shard(db, index);
+        let slot = shard.find(hash, key)?;
+        let found = Found {
+            db,
+            shard: index,
+            hash,
+            slot,
+        };
+        if let Some(at) = shard.entry(slot).expiry()
+            && at <= self.now
+            && self.origin == Origin::Client
+        {
+            if self.settings.expires {
+                self.remove(found);
+                self.effects.command(db, 2).arg(b"DEL").arg(key);
+                self.expired += 1;
+            }
+            return None;
+        }
+        Some(found)
+    }
+
+    /// Like [`WriteContext::find`], counted as a hit or a miss and noted as used.
+    #[inline]
+    pub fn find_used(&mut self, key: &[u8]) -> Option<Found> {
+        let found = self.find(key);
+        match found {
+            Some(found) => {
+                self.hits.0 += 1;
+                self.mark_used(found);
+            }
+            None => self.hits.1 += 1,
+        }
+        found
+    }
+
+    /// Updates the entry's LRU or LFU clock as an access does.
+    pub fn mark_used(&mut self, found: Found) {
+        let shard = self.locked.shard(found.db, found.shard);
+        let clock = shard.entry(found.slot).clock();
+        let used = super::clock::accessed(clock, self.now, self.settings);
+        if self.touches && used != clock {
+            shard.set_clock(found.slot, used);
+        }
+    }
+
+    /// The entry that was found.
+    #[inline]
+    pub fn entry(&self, found: Found) -> EntryRef<'_> {
+        self.locked.shard(found.db, found.shard).entry(found.slot)
+    }
+
+    /// The entry at `key`, noted as used.
+    pub fn get(&mut self, key: &[u8]) -> Option<EntryRef<'_>> {
+        let found = self.find_used(key)?;
+        Some(self.entry(found))
+    }
+
+    /// The string at `key`.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    pub fn string(&mut self, key: &[u8]) -> Result<Option<StringRef<'_>>, WireError> {
+        self.get(key).map(|entry| as_string(entry.value())).transpose()
+    }
+
+    /// The hash at `key`.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    pub fn hash(&mut self, key: &[u8]) -> Result<Option<HashRef<'_>>, WireError> {
+        self.get(key).map(|entry| as_hash(entry.value())).transpose()
+    }
+
+    /// The string of a key that was found.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    pub fn string_of(&self, found: Found) -> Result<StringRef<'_>, WireError> {
+        as_string(self.entry(found).value())
+    }
+
+    /// The hash of a key that was found.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    pub fn hash_of(&self, found: Found) -> Result<HashRef<'_>, WireError> {
+        as_hash(self.entry(found).value())
+    }
+
+    /// Sets `key` to a string, whatever it held.
+    pub fn set_string(&mut self, key: &[u8], value: &[u8], expiry: Expiry) {
+        self.put(key, string_payload(value), expiry);
+    }
+
+    /// Sets `key` to a value, whatever it held.
+    pub fn put(&mut self, key: &[u8], payload: Payload<'_>, expiry: Expiry) {
+        match self.find_for_overwrite(key) {
+            Some(found) => self.replace(found, payload, expiry),
+            None => {
+                let at = match expiry {
+                    Expiry::At(at) => Some(at),
+                    Expiry::Keep | Expiry::Clear => None,
+                };
+                self.insert(self.db, key, at, payload);
+            }
+        }
+    }
+
+    /// Adds a key that is not there.
+    pub fn insert(&mut self, db: DbIndex, key: &[u8], expiry: Option<UnixMs>, payload: Payload<'_>) {
+        let hash = self.hashes.hash(key);
+        let (now, settings) = (self.now, self.settings);
+        let shard = self.locked.shard_mut(db, shard_of(hash));
+        shard.insert(hash, key, expiry, now, payload);
+        if let Some(slot) = shard.find(hash, key) {
+            shard.set_clock(slot, super::clock::created(now, settings));
+        }
+    }
+
+    /// Gives a key that was found a new value.
+    pub fn replace(&mut self, found: Found, payload: Payload<'_>, expiry: Expiry) {
+        let old = self.entry(found);
+        if is_costly(old) {
+            // The old object is large: take the entry out, so that it is freed elsewhere.
+            let key: Box<[u8]> = old.key().into();
+            let old_expiry = old.expiry();
+            self.remove(found);
+            let at = match expiry {
+                Expiry::Keep => old_expiry,
+                Expiry::Clear => None,
+                Expiry::At(at) => Some(at),
+            };
+            self.insert(found.db, &key, at, payload);
+            return;
+        }
+        self.mark_used(found);
+        let now = self.now;
+        let shard = self.locked.shard_mut(found.db, found.shard);
+        shard.set_payload(found.slot, payload);
+        match expiry {
+            Expiry::Keep => {}
+            Expiry::Clear => shard.set_expiry(found.slot, found.hash, None, now),
+            Expiry::At(at) => shard.set_expiry(found.slot, found.hash, Some(at), now),
+        }
+    }
+
+    /// Sets or clears the expiry of a key that was found.
+    pub fn set_expiry(&mut self, found: Found, expiry: Option<UnixMs>) {
+        let now = self.now;
+        let shard = self.locked.shard_mut(found.db, found.shard);
+        shard.set_expiry(found.slot, found.hash, expiry, now);
+    }
+
+    /// Sets the integer of a key whose entry is of kind `Int`; the cheapest write there is.
+    pub fn set_int(&mut self, found: Found, n: i64) {
+        debug_assert_eq!(self.entry(found).kind(), Kind::Int);
+        self.locked
+            .shard_mut(found.db, found.shard)
+            .set_int(found.slot, n);
+    }
+
+    /// Deletes a key that was found. A costly value is freed on another thread.
+    pub fn remove(&mut self, found: Found) {
+        let entry = self
+            .locked
+            .shard_mut(found.db, found.shard)
+            .remove(found.slot);
+        if is_costly(entry.view()) {
+            self.garbage.push(Box::new(entry));
+        }
+    }
+
+    /// Takes a key out whole, to be put elsewhere (`RENAME`, `MOVE`).
+    pub fn take(&mut self, found: Found) -> Entry {
+        self.locked
+            .shard_mut(found.db, found.shard)
+            .remove(found.slot)
+    }
+
+    /// Deletes `key`; whether it was there.
+    pub fn delete(&mut self, key: &[u8]) -> bool {
+        match self.find(key) {
+            Some(found) => {
+                self.remove(found);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Tells the watchers of a key that it changed, where no other method has.
+    pub fn touch(&mut self, db: DbIndex, key: &[u8]) {
+        let hash = self.hashes.hash(key);
+        self.locked.shard(db, shard_of(hash)).touch(key);
+    }
+
+    /// The inline bytes of a key that was found, to edit in place.
+    pub fn inline(&mut self, found: Found) -> Inline<'_> {
+        self.locked
+            .shard_mut(found.db, found.shard)
+            .inline(found.slot)
+    }
+
+    /// Marks a key that was found as being of another inline kind.
+    pub fn set_kind(&mut self, found: Found, kind: Kind) {
+        self.locked
+            .shard_mut(found.db, found.shard)
+            .set_kind(found.slot, kind);
+    }
+
+    /// The hash table of a key that was found; `None` for another kind.
+    pub fn hash_table(&mut self, found: Found) -> Option<&mut HashTable> {
+        self.locked
+            .shard_mut(found.db, found.shard)
+            .hash_table(found.slot)
+    }
+
+    /// The large string of a key that was found; `None` for another kind.
+    pub fn shared_string(&mut self, found: Found) -> Option<&mut Vec<u8>> {
+        self.locked
+            .shard_mut(found.db, found.shard)
+            .shared_string(found.slot)
+    }
+
+    /// Says that a field of the hash expires at `due`, so that active expiry looks then.
+    pub fn hint_expiry(&mut self, found: Found, due: UnixMs) {
+        let now = self.now;
+        self.locked
+            .shard_mut(found.db, found.shard)
+            .hint(found.hash, due, now);
+    }
+
+    /// Gives something large to the thread that frees.
+    pub fn free_later(&mut self, garbage: impl Send + 'static) {
+        self.garbage.push(Box::new(garbage));
+    }
+
+    /// Watches a key for a transaction.
+    pub fn watch(&mut self, db: DbIndex, key: &[u8], flag: WatchFlag) {
+        let hash = self.hashes.hash(key);
+        self.locked.shard_mut(db, shard_of(hash)).watch(key, flag);
+    }
+
+    /// Finds a key that is about to be overwritten: an expired one needs no deletion of its
+    /// own in the effect.
+    fn find_for_overwrite(&mut self, key: &[u8]) -> Option<Found> {
+        let hash = self.hashes.hash(key);
+        let shard = shard_of(hash);
+        let slot = self.locked.shard(self.db, shard).find(hash, key)?;
+        Some(Found {
+            db: self.db,
+            shard,
+            hash,
+            slot,
+        })
+    }
+}
+
+/// How a string is best stored.
+pub fn string_payload(value: &[u8]) -> Payload<'_> {
+    if value.len() <= 20
+        && let Some(n) = crate::number::parse_i64(value)
+    {
+        return Payload::Int(n);
+    }
+    if value.len() <= INLINE_STRING {
+        Payload::Inline(Kind::Str, value)
+    } else {
+        Payload::Shared(Arc::new(value.to_vec()))
+    }
+}
+
+/// Whether freeing the entry takes long enough to be done elsewhere.
+fn is_costly(entry: EntryRef<'_>) -> bool {
+    match entry.value() {
+        ValueRef::HashTable(table) => table.len() > 64,
+        ValueRef::Shared(value) => value.len() > 1 << 20,
+        _ => false,
+    }
+}
+
+/// The longest string that is stored inside its entry, in bytes.
+pub const INLINE_STRING: usize = 8 * 1024;
+/// From this length on a reply sends a large string from where it lies.
+const SHARE_FROM: usize = 16 * 1024;

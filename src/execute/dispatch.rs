@@ -1,0 +1,304 @@
+//! From a request to its command, through the gates in Redis's order.
+
+use super::context::{Origin, Settings};
+use super::effect::Effect;
+use super::run::{self, Done, Frame, Scratch};
+use super::session::{After, SessionContext};
+use crate::commands::handler::Handler;
+use crate::commands::spec::{CommandSpec, Flags};
+use crate::commands::table;
+use crate::net::Client;
+use crate::protocol::{Args, Reply, WireError, errors};
+use crate::server::Server;
+use crate::time::UnixMs;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A request as the connection hands it over.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The arguments, the command's name first; never empty.
+    pub args: Args<'a>,
+    /// The request as a RESP array.
+    pub raw: &'a [u8],
+}
+
+/// Conditions of the node that refuse some commands. All are rare, so that one load of all
+/// of them is what a request pays.
+#[derive(Default)]
+pub struct Gates(AtomicU32);
+
+impl Gates {
+    /// The data is being loaded.
+    pub const LOADING: u32 = 1;
+    /// This node is a replica and read-only.
+    pub const READ_ONLY: u32 = 1 << 1;
+    /// This node is a replica whose link is down and that may not serve stale data.
+    pub const STALE: u32 = 1 << 2;
+    /// Too few replicas are in sync for writes.
+    pub const NO_REPLICAS: u32 = 1 << 3;
+    /// Memory is full.
+    pub const OUT_OF_MEMORY: u32 = 1 << 4;
+    /// The append-only file cannot be written.
+    pub const FILE_ERROR: u32 = 1 << 5;
+    /// `CLIENT PAUSE … WRITE`.
+    pub const PAUSED_WRITES: u32 = 1 << 6;
+    /// `CLIENT PAUSE … ALL`.
+    pub const PAUSED: u32 = 1 << 7;
+    /// This node is a replica: it does not expire keys on its own.
+    pub const REPLICA: u32 = 1 << 8;
+
+    /// Sets or clears a condition.
+    pub fn set(&self, gate: u32, on: bool) {
+        if on {
+            self.0.fetch_or(gate, Ordering::SeqCst);
+        } else {
+            self.0.fetch_and(!gate, Ordering::SeqCst);
+        }
+    }
+
+    /// All conditions.
+    #[inline]
+    pub fn load(&self) -> u32 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Whether a condition holds.
+    pub fn has(&self, gate: u32) -> bool {
+        self.load() & gate != 0
+    }
+}
+
+/// What a worker lends to the execution of a request.
+pub struct Batch<'a> {
+    /// The server.
+    pub server: &'static Server,
+    /// Settings as of the batch's begin.
+    pub settings: &'a Settings,
+    /// The time of the batch.
+    pub now: UnixMs,
+    /// Reused buffers.
+    pub scratch: &'a mut Scratch,
+}
+
+/// Executes one request and writes its reply. `Done` says what the reply must wait for.
+#[inline]
+pub fn dispatch(
+    batch: &mut Batch<'_>,
+    client: &mut Client,
+    request: Request<'_>,
+    reply: &mut Reply<'_>,
+) -> (Done, After) {
+    let args = request.args;
+    let spec = match find(batch.server, client, args) {
+        Ok(spec) => spec,
+        Err(error) => return refuse(batch.server, client, None, &error, reply),
+    };
+    client.note_command(spec);
+    if let Err(error) = gates(batch.server, client, spec, args) {
+        return refuse(batch.server, client, Some(spec), &error, reply);
+    }
+    if client.transaction.is_open() && !runs_inside_transaction(spec) {
+        client.transaction.queue(spec, args);
+        reply.simple("QUEUED");
+        return (Done::default(), After::Continue);
+    }
+    if batch.server.gates.load() & (Gates::PAUSED | Gates::PAUSED_WRITES) != 0
+        && must_pause(batch.server, client, spec)
+    {
+        return (Done::default(), After::Block(super::BlockOn::Pause));
+    }
+    let start = reply.position();
+    let (result, done, after) = match spec.handler {
+        Handler::Read(handler) => {
+            let frame = frame(batch, client);
+            let mut locked =
+                run::lock(&batch.server.keyspace, spec, args, client.db, batch.scratch);
+            let result = run::read(&frame, handler, args, &mut locked, batch.scratch, reply);
+            let expired = run::commit(&frame, &mut locked, batch.scratch);
+            let offset = run::newest(&locked).max(expired);
+            (result, Done { offset, wrote: false }, After::Continue)
+        }
+        Handler::Write(handler) => {
+            let frame = frame(batch, client);
+            let mut locked =
+                run::lock(&batch.server.keyspace, spec, args, client.db, batch.scratch);
+            let result = run::write(&frame, handler, args, &mut locked, batch.scratch, reply);
+            let (result, done) = finish_write(&frame, request, result, &mut locked, batch.scratch);
+            (result, done, After::Continue)
+        }
+        Handler::Session(handler) => {
+            let mut context = SessionContext::new(batch, client);
+            let result = handler(&mut context, args, reply);
+            let (done, after) = context.into_outcome();
+            (result, done, after)
+        }
+        Handler::Container => (
+            Err(table::unknown_subcommand(spec, args)),
+            Done::default(),
+            After::Continue,
+        ),
+    };
+    if !batch.scratch.garbage.is_empty() {
+        run::free_garbage(batch.server, batch.scratch);
+    }
+    if done.wrote {
+        client.last_write = done.offset;
+    }
+    if let Err(error) = result {
+        reply.rewind(start);
+        batch.server.stats.count_error(&error);
+        reply.error(&error);
+        return (done, After::Continue);
+    }
+    (done, after)
+}
+
+/// Appends a write's effect while its locks are held.
+#[inline]
+fn finish_write(
+    frame: &Frame<'_>,
+    request: Request<'_>,
+    result: Result<Effect, WireError>,
+    locked: &mut crate::keyspace::Locked<'static>,
+    scratch: &mut Scratch,
+) -> (Result<(), WireError>, Done) {
+    let offset = match result {
+        Ok(Effect::AsReceived) if scratch.effects.is_empty() => {
+            run::commit_raw(frame, locked, request.raw)
+        }
+        Ok(Effect::AsReceived) => {
+            scratch.effects.request(frame.db, request.args);
+            run::commit(frame, locked, scratch)
+        }
+        // Also after an error: an expired key that was met has been deleted.
+        _ => run::commit(frame, locked, scratch),
+    };
+    let done = if offset > 0 {
+        Done { offset, wrote: true }
+    } else {
+        // A write that changed nothing has still read, and its reply shows what it read.
+        Done {
+            offset: run::newest(locked),
+            wrote: false,
+        }
+    };
+    (result.map(|_| ()), done)
+}
+
+#[inline]
+fn frame<'a>(batch: &Batch<'a>, client: &Client) -> Frame<'a> {
+    Frame {
+        server: batch.server,
+        settings: batch.settings,
+        db: client.db,
+        now: batch.now,
+        origin: Origin::Client,
+        touches: !client.no_touch,
+    }
+}
+
+/// The command of a request, if there is one that takes so many arguments.
+#[inline]
+fn find(
+    server: &Server,
+    client: &Client,
+    args: Args<'_>,
+) -> Result<&'static CommandSpec, WireError> {
+    let _ = (server, client);
+    table::resolve(args)
+}
+
+/// The gates, in Redis's order.
+#[inline]
+fn gates(
+    server: &Server,
+    client: &Client,
+    spec: &CommandSpec,
+    args: Args<'_>,
+) -> Result<(), WireError> {
+    if !client.authenticated && !spec.flags.contains(Flags::NO_AUTH) {
+        return Err(errors::NO_AUTH);
+    }
+    if client.transaction.is_open() && spec.flags.contains(Flags::NO_MULTI) {
+        return Err(WireError::fixed("ERR Command not allowed inside a transaction"));
+    }
+    let gates = server.gates.load() & !(Gates::PAUSED | Gates::PAUSED_WRITES | Gates::REPLICA);
+    if gates != 0 {
+        return node_gates(server, client, spec, args, gates);
+    }
+    Ok(())
+}
+
+#[cold]
+fn node_gates(
+    server: &Server,
+    client: &Client,
+    spec: &CommandSpec,
+    args: Args<'_>,
+    gates: u32,
+) -> Result<(), WireError> {
+    let flags = spec.flags;
+    let exec_has = |flag| args.is(0, "exec") && client.transaction.any_flag(flag);
+    let writes = flags.contains(Flags::WRITE) || exec_has(Flags::WRITE);
+    let grows = flags.contains(Flags::DENYOOM) || exec_has(Flags::DENYOOM);
+    if gates & Gates::OUT_OF_MEMORY != 0 && grows {
+        return Err(errors::OUT_OF_MEMORY);
+    }
+    if gates & Gates::FILE_ERROR != 0 && writes {
+        return Err(server.file_error());
+    }
+    if gates & Gates::NO_REPLICAS != 0 && gates & Gates::READ_ONLY == 0 && writes {
+        return Err(errors::NO_REPLICAS);
+    }
+    if gates & Gates::READ_ONLY != 0 && writes {
+        return Err(errors::READ_ONLY);
+    }
+    if gates & Gates::STALE != 0 && !flags.contains(Flags::STALE) {
+        return Err(errors::MASTER_DOWN);
+    }
+    if gates & Gates::LOADING != 0 && !flags.contains(Flags::LOADING) {
+        return Err(errors::LOADING);
+    }
+    Ok(())
+}
+
+/// Commands that act on the open transaction rather than join it.
+fn runs_inside_transaction(spec: &CommandSpec) -> bool {
+    matches!(
+        spec.name,
+        "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
+    )
+}
+
+/// Whether `CLIENT PAUSE` holds this command back.
+#[cold]
+fn must_pause(server: &Server, client: &Client, spec: &CommandSpec) -> bool {
+    let writes = spec.flags.intersects(Flags::WRITE.union(Flags::MAY_REPLICATE))
+        || spec.name == "exec" && client.transaction.any_flag(Flags::WRITE);
+    let all = server.gates.has(Gates::PAUSED);
+    (writes || all) && !matches!(spec.name, "replconf" | "psync" | "sync")
+}
+
+#[cold]
+fn refuse(
+    server: &Server,
+    client: &mut Client,
+    spec: Option<&CommandSpec>,
+    error: &WireError,
+    reply: &mut Reply<'_>,
+) -> (Done, After) {
+    client.transaction.poison();
+    server.stats.count_error(error);
+    if spec.is_some_and(|s| s.name == "exec") {
+        // A refused EXEC ends the transaction, and its text says why.
+        client.end_transaction(server);
+        let text = error.text();
+        let text = text.strip_prefix("ERR ").unwrap_or(text);
+        reply.error(&WireError::new(format!(
+            "EXECABORT Transaction discarded because of: {text}"
+        )));
+    } else {
+        reply.error(error);
+    }
+    (Done::default(), After::Continue)
+}

@@ -1,0 +1,30 @@
+//! One request, from its arguments to its reply and its effect.
+//!
+//! `dispatch` finds the command and runs the gates in their order; `run` locks the keys,
+//! calls the handler, appends the effect to the write log while the locks are held, and says
+//! which offset the reply must wait for. `transaction` does the same for `EXEC`, all at
+//! once. `apply` runs what comes from a primary or from the append-only file.
+//!
+//! What must stay true: a change is in the log before its locks are released; every reply
+//! that shows a write waits for that write.
+
+mod apply;
+mod clock;
+mod context;
+mod dispatch;
+mod effect;
+mod run;
+mod session;
+mod transaction;
+
+pub use apply::{Applier, ApplyError};
+pub use clock::{frequency, idle_seconds};
+pub use context::{
+    Expiry, Found, Garbage, HashCache, INLINE_STRING, Origin, ReadContext, Settings, StringRef,
+    WriteContext, string_payload,
+};
+pub use dispatch::{Batch, Gates, Request, dispatch};
+pub use effect::{Effect, EffectBuf};
+pub use run::{Done, Scratch, expire_due};
+pub use session::{After, BlockOn, SessionContext};
+pub use transaction::Transaction;

@@ -1,0 +1,267 @@
+//! Locks, handler, effect: the core of every data command.
+
+use super::context::{
+    Garbage, HashCache, Origin, ReadContext, Settings, WriteContext,
+};
+use super::effect::{Effect, EffectBuf};
+use crate::commands::handler::{ReadFn, Scope, WriteFn};
+use crate::commands::key_positions;
+use crate::commands::spec::CommandSpec;
+use crate::keyspace::{DbIndex, Keyspace, Locked, shard_of};
+use crate::protocol::{Args, Reply, WireError};
+use crate::server::Server;
+use crate::time::UnixMs;
+use std::cell::{Cell, RefCell};
+
+/// Buffers that a worker reuses from command to command.
+#[derive(Default)]
+pub struct Scratch {
+    pub(super) effects: EffectBuf,
+    pub(super) hashes: HashCache,
+    pub(super) expired: RefCell<Vec<(DbIndex, Box<[u8]>)>>,
+    pub(super) garbage: Vec<Garbage>,
+    pub(super) places: Vec<(DbIndex, usize)>,
+}
+
+/// What a data command has to know about its surroundings.
+pub(super) struct Frame<'a> {
+    pub server: &'static Server,
+    pub settings: &'a Settings,
+    pub db: DbIndex,
+    pub now: UnixMs,
+    pub origin: Origin,
+    pub touches: bool,
+}
+
+/// What a data command leaves for its reply.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Done {
+    /// The newest write that the reply depends on; 0 for none.
+    pub offset: u64,
+    /// Whether the command itself wrote.
+    pub wrote: bool,
+}
+
+/// Locks what a command needs.
+#[inline]
+pub(super) fn lock(
+    keyspace: &'static Keyspace,
+    spec: &CommandSpec,
+    args: Args<'_>,
+    db: DbIndex,
+    scratch: &mut Scratch,
+) -> Locked<'static> {
+    scratch.hashes.clear();
+    if spec.scope == Scope::Keys
+        && let Some(key) = key_positions::only_key(spec, args)
+    {
+        return Locked::one(keyspace, db, shard_of(scratch.hashes.hash(key)));
+    }
+    scratch.places.clear();
+    places(keyspace, spec, args, db, &mut scratch.places);
+    Locked::several(keyspace, &mut scratch.places)
+}
+
+/// The shards that a command needs.
+pub(super) fn places(
+    keyspace: &Keyspace,
+    spec: &CommandSpec,
+    args: Args<'_>,
+    db: DbIndex,
+    places: &mut Vec<(DbIndex, usize)>,
+) {
+    let all = 0..crate::keyspace::SHARDS;
+    match spec.scope {
+        Scope::Keys => {
+            // Arguments in which no key can be found are the handler's to refuse; it will
+            // not touch any key.
+            key_positions::for_each_key(spec, args, |key| {
+                places.push((db, shard_of(crate::hash::hash(key))));
+            });
+        }
+        Scope::Database => places.extend(all.map(|s| (db, s))),
+        Scope::Keyspace => {
+            keyspace.make_all();
+            for db in 0..keyspace.databases() {
+                places.extend(all.clone().map(|s| (DbIndex(db), s)));
+            }
+        }
+    }
+}
+
+/// Runs a read on locked shards.
+#[inline]
+pub(super) fn read(
+    frame: &Frame<'_>,
+    handler: ReadFn,
+    args: Args<'_>,
+    locked: &mut Locked<'static>,
+    scratch: &mut Scratch,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    let result = {
+        let context = ReadContext {
+            locked: &*locked,
+            db: frame.db,
+            now: frame.now,
+            settings: frame.settings,
+            hashes: &scratch.hashes,
+            touches: frame.touches,
+            met_expired: &scratch.expired,
+            hits: Cell::new((0, 0)),
+        };
+        let result = handler(&context, args, reply);
+        let (hits, misses) = context.hits.get();
+        frame.server.stats.count_lookups(hits, misses);
+        result
+    };
+    if !scratch.expired.get_mut().is_empty() {
+        delete_expired(frame, locked, scratch);
+    }
+    result
+}
+
+/// Runs a write on locked shards; its effect is added to `scratch.effects`, or is the
+/// request itself.
+#[inline]
+pub(super) fn write(
+    frame: &Frame<'_>,
+    handler: WriteFn,
+    args: Args<'_>,
+    locked: &mut Locked<'static>,
+    scratch: &mut Scratch,
+    reply: &mut Reply<'_>,
+) -> Result<Effect, WireError> {
+    let mut context = write_context(frame, locked, scratch);
+    let result = handler(&mut context, args, reply);
+    let (hits, expired) = (context.hits, context.expired);
+    frame.server.stats.count_lookups(hits.0, hits.1);
+    if expired > 0 {
+        frame.server.stats.count_expired(expired);
+    }
+    result
+}
+
+/// The view that a write handler gets.
+pub(super) fn write_context<'a>(
+    frame: &Frame<'a>,
+    locked: &'a mut Locked<'static>,
+    scratch: &'a mut Scratch,
+) -> WriteContext<'a> {
+    WriteContext {
+        locked,
+        db: frame.db,
+        now: frame.now,
+        settings: frame.settings,
+        hashes: &scratch.hashes,
+        effects: &mut scratch.effects,
+        origin: frame.origin,
+        touches: frame.touches,
+        hits: (0, 0),
+        expired: 0,
+        garbage: &mut scratch.garbage,
+    }
+}
+
+/// Deletes the expired keys that a read has met; the deletions are effects.
+fn delete_expired(frame: &Frame<'_>, locked: &mut Locked<'static>, scratch: &mut Scratch) {
+    for (db, key) in std::mem::take(scratch.expired.get_mut()) {
+        let hash = crate::hash::hash(&key);
+        let shard = locked.shard_mut(db, shard_of(hash));
+        let Some(slot) = shard.find(hash, &key) else {
+            continue;
+        };
+        if shard
+            .entry(slot)
+            .expiry()
+            .is_some_and(|at| at <= frame.now)
+        {
+            scratch.garbage.push(Box::new(shard.remove(slot)));
+            scratch.effects.command(db, 2).arg(b"DEL").arg(&key);
+            frame.server.stats.count_expired(1);
+        }
+    }
+}
+
+/// Appends the effects gathered in `scratch` to the log and stamps the locked shards. Gives
+/// the offset, or 0 when there was nothing.
+pub(super) fn commit(frame: &Frame<'_>, locked: &mut Locked<'static>, scratch: &mut Scratch) -> u64 {
+    let Some((first, bytes, last)) = scratch.effects.finish() else {
+        return 0;
+    };
+    let offset = frame.server.log.append(first, bytes);
+    if first != last {
+        frame.server.log.forget_selected();
+    }
+    scratch.effects.clear();
+    for (_, shard) in locked.shards_mut() {
+        shard.last_write = offset;
+    }
+    frame.server.stats.count_changes(1);
+    offset
+}
+
+/// Appends a request that is its own effect.
+#[inline]
+pub(super) fn commit_raw(frame: &Frame<'_>, locked: &mut Locked<'static>, raw: &[u8]) -> u64 {
+    let offset = frame.server.log.append(frame.db, raw);
+    for (_, shard) in locked.shards_mut() {
+        shard.last_write = offset;
+    }
+    frame.server.stats.count_changes(1);
+    offset
+}
+
+/// The newest write to any of the locked shards.
+#[inline]
+pub(super) fn newest(locked: &Locked<'static>) -> u64 {
+    locked
+        .shards()
+        .map(|(_, shard)| shard.last_write)
+        .max()
+        .unwrap_or(0)
+}
+
+/// Frees what a command has left, on the thread for that.
+pub(super) fn free_garbage(server: &Server, scratch: &mut Scratch) {
+    for garbage in scratch.garbage.drain(..) {
+        server.free_later(garbage);
+    }
+}
+
+/// Deletes keys and hash fields of one shard that are due at `now`, at most about `most`.
+/// Gives how many were looked at. Deletions are effects like any other write.
+pub fn expire_due(
+    server: &'static Server,
+    settings: &Settings,
+    db: DbIndex,
+    shard: usize,
+    now: UnixMs,
+    most: usize,
+    scratch: &mut Scratch,
+) -> usize {
+    let frame = Frame {
+        server,
+        settings,
+        db,
+        now,
+        origin: Origin::Client,
+        touches: false,
+    };
+    let mut locked = Locked::one(&server.keyspace, db, shard);
+    let due = locked.shard_mut(db, shard).take_due(now, most);
+    let looked_at = due.len();
+    for key in due {
+        scratch.hashes.clear();
+        let mut context = write_context(&frame, &mut locked, scratch);
+        crate::commands::expire_one(&mut context, &key);
+        let expired = context.expired;
+        server.stats.count_expired(expired);
+        let hash = crate::hash::hash(&key);
+        locked.shard_mut(db, shard).look_again(hash, &key, now);
+    }
+    commit(&frame, &mut locked, scratch);
+    drop(locked);
+    free_garbage(server, scratch);
+    looked_at
+}

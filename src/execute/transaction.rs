@@ -1,0 +1,252 @@
+//! `MULTI` … `EXEC`: queued commands, executed at once.
+//!
+//! All shards that the queued commands need are locked before the first runs and unlocked
+//! after the last, and all effects go to the log as one. So nobody, on any node, sees half.
+
+use super::context::Origin;
+use super::effect::Effect;
+use super::run::{self, Done, Frame};
+use super::session::SessionContext;
+use crate::commands::handler::Handler;
+use crate::commands::spec::{CommandSpec, Flags};
+use crate::keyspace::{DbIndex, Locked, WatchFlag};
+use crate::protocol::{OwnedArgs, Reply, WireError, errors};
+use crate::server::Server;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A client's transaction: what it watches, and what it has queued.
+#[derive(Default)]
+pub struct Transaction {
+    open: bool,
+    poisoned: bool,
+    queue: Vec<(&'static CommandSpec, OwnedArgs)>,
+    flags: Option<Flags>,
+    watched: Vec<Watched>,
+    touched: WatchFlag,
+}
+
+struct Watched {
+    db: DbIndex,
+    key: Box<[u8]>,
+    /// Whether it had logically expired already, so that its deletion changes nothing.
+    was_expired: bool,
+}
+
+impl Transaction {
+    /// Whether commands are being queued.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Begins to queue.
+    pub fn open(&mut self) {
+        self.open = true;
+    }
+
+    /// Queues a command.
+    pub fn queue(&mut self, spec: &'static CommandSpec, args: crate::protocol::Args<'_>) {
+        self.flags = Some(self.flags.unwrap_or(Flags::empty()) | spec.flags);
+        self.queue.push((spec, args.to_owned()));
+    }
+
+    /// Notes that a command could not be queued, so that EXEC must fail.
+    pub fn poison(&mut self) {
+        self.poisoned |= self.open;
+    }
+
+    /// Whether a queued command has the flag.
+    pub fn any_flag(&self, flag: Flags) -> bool {
+        self.flags.is_some_and(|flags| flags.contains(flag))
+    }
+
+    /// How many commands are queued; -1 when none is open (`CLIENT LIST`).
+    pub fn queued(&self) -> i64 {
+        if self.open { self.queue.len() as i64 } else { -1 }
+    }
+
+    /// How many keys are watched.
+    pub fn watching(&self) -> usize {
+        self.watched.len()
+    }
+
+    /// Bytes of the queued commands.
+    pub fn mem_bytes(&self) -> usize {
+        self.queue.iter().map(|(_, args)| args.mem_bytes()).sum()
+    }
+
+    /// Watches a key, whose shard is locked.
+    pub fn watch(&mut self, locked: &mut Locked<'_>, db: DbIndex, key: &[u8], now: i64) {
+        if self.watched.iter().any(|w| w.db == db && *w.key == *key) {
+            return;
+        }
+        let hash = crate::hash::hash(key);
+        let shard = locked.shard_mut(db, crate::keyspace::shard_of(hash));
+        let expiry = shard.lookup(hash, key).and_then(|entry| entry.expiry());
+        shard.watch(key, Arc::clone(&self.touched));
+        self.watched.push(Watched {
+            db,
+            key: key.into(),
+            was_expired: expiry.is_some_and(|at| at <= now),
+        });
+    }
+
+    /// Stops watching.
+    pub fn unwatch(&mut self, server: &'static Server) {
+        for watched in self.watched.drain(..) {
+            let hash = crate::hash::hash(&watched.key);
+            let shard = crate::keyspace::shard_of(hash);
+            let database = server.keyspace.database(watched.db);
+            database
+                .shard(shard)
+                .lock()
+                .unwatch(&watched.key, &self.touched);
+        }
+        self.touched = Arc::new(AtomicBool::new(false));
+    }
+
+    /// Ends the transaction without executing anything.
+    pub fn end(&mut self, server: &'static Server) {
+        self.open = false;
+        self.poisoned = false;
+        self.queue = Vec::new();
+        self.flags = None;
+        self.unwatch(server);
+    }
+
+    /// The shards of the watched keys.
+    fn watched_places(&self) -> impl Iterator<Item = (DbIndex, usize)> + '_ {
+        self.watched.iter().map(|watched| {
+            let hash = crate::hash::hash(&watched.key);
+            (watched.db, crate::keyspace::shard_of(hash))
+        })
+    }
+
+    /// Whether a watched key has changed or expired since it was watched.
+    fn is_touched(&self, locked: &Locked<'_>, now: i64) -> bool {
+        self.touched.load(Ordering::Acquire)
+            || self.watched.iter().any(|watched| {
+                let hash = crate::hash::hash(&watched.key);
+                let shard = locked.shard(watched.db, crate::keyspace::shard_of(hash));
+                let expiry = shard
+                    .lookup(hash, &watched.key)
+                    .and_then(|entry| entry.expiry());
+                !watched.was_expired && expiry.is_some_and(|at| at <= now)
+            })
+    }
+}
+
+/// `EXEC`.
+///
+/// # Errors
+/// When no transaction is open, or one of its commands was refused.
+pub fn exec(context: &mut SessionContext<'_>, reply: &mut Reply<'_>) -> Result<(), WireError> {
+    let transaction = &mut context.client.transaction;
+    if !transaction.open {
+        return Err(WireError::fixed("ERR EXEC without MULTI"));
+    }
+    if transaction.poisoned {
+        transaction.end(context.server);
+        return Err(errors::EXEC_ABORT);
+    }
+    let queue = std::mem::take(&mut transaction.queue);
+    let mut locked = lock_all(context, &queue);
+    if context.client.transaction.is_touched(&locked, context.now) {
+        context.depends_on(&locked);
+        drop(locked);
+        context.client.transaction.end(context.server);
+        reply.null_array();
+        return Ok(());
+    }
+    context.client.transaction.open = false;
+    reply.array(queue.len());
+    for (spec, args) in &queue {
+        run_queued(context, spec, args, &mut locked, reply);
+    }
+    let frame = frame_of(context);
+    let offset = run::commit(&frame, &mut locked, context.scratch);
+    if offset > 0 {
+        context.done = Done {
+            offset,
+            wrote: true,
+        };
+    }
+    context.depends_on(&locked);
+    drop(locked);
+    context.client.transaction.end(context.server);
+    Ok(())
+}
+
+fn frame_of<'a>(context: &SessionContext<'a>) -> Frame<'a> {
+    Frame {
+        server: context.server,
+        settings: context.settings,
+        db: context.client.db,
+        now: context.now,
+        origin: Origin::Client,
+        touches: !context.client.no_touch,
+    }
+}
+
+/// Locks everything that the queued commands and the watched keys need. A queued `SELECT`
+/// changes the database of the commands after it.
+fn lock_all(
+    context: &mut SessionContext<'_>,
+    queue: &[(&'static CommandSpec, OwnedArgs)],
+) -> Locked<'static> {
+    let keyspace = &context.server.keyspace;
+    let mut places = std::mem::take(&mut context.scratch.places);
+    places.clear();
+    places.extend(context.client.transaction.watched_places());
+    let mut db = context.client.db;
+    for (spec, args) in queue {
+        let args = args.view();
+        match spec.handler {
+            Handler::Read(_) | Handler::Write(_) => {
+                run::places(keyspace, spec, args, db, &mut places);
+            }
+            Handler::Session(_) if spec.name == "select" => {
+                let index = args.get(1).and_then(crate::number::parse_i64);
+                db = index
+                    .and_then(|i| u32::try_from(i).ok())
+                    .filter(|i| *i < keyspace.databases())
+                    .map_or(db, DbIndex);
+            }
+            _ => {}
+        }
+    }
+    let locked = Locked::several(keyspace, &mut places);
+    context.scratch.places = places;
+    locked
+}
+
+fn run_queued(
+    context: &mut SessionContext<'_>,
+    spec: &'static CommandSpec,
+    args: &OwnedArgs,
+    locked: &mut Locked<'static>,
+    reply: &mut Reply<'_>,
+) {
+    let args = args.view();
+    let start = reply.position();
+    let frame = frame_of(context);
+    context.scratch.hashes.clear();
+    let result = match spec.handler {
+        Handler::Read(handler) => run::read(&frame, handler, args, locked, context.scratch, reply),
+        Handler::Write(handler) => {
+            run::write(&frame, handler, args, locked, context.scratch, reply).map(|effect| {
+                if effect == Effect::AsReceived {
+                    context.scratch.effects.request(frame.db, args);
+                }
+            })
+        }
+        Handler::Session(handler) => handler(context, args, reply),
+        Handler::Container => Err(crate::commands::table::unknown_subcommand(spec, args)),
+    };
+    if let Err(error) = result {
+        reply.rewind(start);
+        context.server.stats.count_error(&error);
+        reply.error(&error);
+    }
+}

@@ -1,0 +1,658 @@
+//! One key with its value, in one allocation.
+//!
+//! ```text
+//! ┌──────┬─────────┬─────────┬───────┬──────────────┬──────────────┬─────┬───────────────┐
+//! │ kind │ key len │  clock  │ epoch │ expiry       │ key len      │ key │ payload       │
+//! │ 1    │ 1       │ 3       │ 1     │ 0, 6 or 8    │ 0 or 4 (long)│     │               │
+//! └──────┴─────────┴─────────┴───────┴──────────────┴──────────────┴─────┴───────────────┘
+//! payload:  integer 8 bytes │ inline: length (3), bytes │ pointer 8 bytes
+//! ```
+//!
+//! The kind byte holds the [`Kind`] in its low four bits, then flags: an expiry of 6 bytes
+//! (milliseconds; enough for seven thousand years), an expiry of 8 bytes, a long key. The
+//! clock is the 24 bits that LRU or LFU keep. Numbers are little-endian and unaligned.
+//!
+//! What must stay true: the allocation is `size_class(total)` bytes, so that capacity is
+//! derived and not stored; a pointer payload owns its object.
+
+use crate::allocator::size_class;
+use crate::time::UnixMs;
+use crate::values::hash::HashTable;
+use crate::values::table::Item;
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// How the value is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A string, inline, as it was set.
+    Str = 0,
+    /// A string that is a canonical integer.
+    Int = 1,
+    /// A string, inline, that has been edited in place: Redis calls it `raw` at any length.
+    StrEdited = 2,
+    /// A large string behind a counted pointer, so that a reply can share it.
+    StrShared = 3,
+    /// A small hash, inline.
+    HashPacked = 4,
+    /// A small hash with field expiry, inline.
+    HashPackedEx = 5,
+    /// A hash table.
+    HashTable = 6,
+}
+
+impl Kind {
+    fn of(byte: u8) -> Kind {
+        match byte & KIND_MASK {
+            0 => Kind::Str,
+            1 => Kind::Int,
+            2 => Kind::StrEdited,
+            3 => Kind::StrShared,
+            4 => Kind::HashPacked,
+            5 => Kind::HashPackedEx,
+            _ => Kind::HashTable,
+        }
+    }
+
+    fn is_inline(self) -> bool {
+        matches!(
+            self,
+            Kind::Str | Kind::StrEdited | Kind::HashPacked | Kind::HashPackedEx
+        )
+    }
+}
+
+/// The value to put in an entry.
+pub enum Payload<'a> {
+    /// An integer string.
+    Int(i64),
+    /// Bytes stored in the entry itself; the kind says what they are.
+    Inline(Kind, &'a [u8]),
+    /// A large string.
+    Shared(Arc<Vec<u8>>),
+    /// A hash table.
+    Table(Box<HashTable>),
+}
+
+/// A value seen in place.
+#[derive(Clone, Copy)]
+pub enum ValueRef<'a> {
+    /// An integer string.
+    Int(i64),
+    /// A string; `edited` says that Redis would call it `raw`.
+    Str {
+        /// The string.
+        bytes: &'a [u8],
+        /// Whether it was edited in place since it was set.
+        edited: bool,
+    },
+    /// A large string.
+    Shared(&'a Arc<Vec<u8>>),
+    /// A small hash.
+    HashPacked(&'a [u8]),
+    /// A small hash with field expiry.
+    HashPackedEx(&'a [u8]),
+    /// A hash table.
+    HashTable(&'a HashTable),
+}
+
+/// An owned entry.
+pub struct Entry {
+    raw: NonNull<u8>,
+}
+
+// SAFETY: the entry owns its allocation and the object in it, which are `Send`.
+unsafe impl Send for Entry {}
+
+impl Entry {
+    /// Makes an entry.
+    pub fn new(key: &[u8], expiry: Option<UnixMs>, payload: Payload<'_>) -> Self {
+        let long = key.len() > SHORT_KEY;
+        let (mut head, expiry_len) = expiry_bytes(expiry);
+        if long {
+            head |= LONG_KEY;
+        }
+        let payload_len = match &payload {
+            Payload::Inline(_, bytes) => INLINE_LEN + bytes.len(),
+            _ => 8,
+        };
+        let key_at = HEADER + expiry_len + if long { 4 } else { 0 };
+        let total = key_at + key.len() + payload_len;
+        let layout = layout(total);
+        // SAFETY: the layout is not empty.
+        let Some(raw) = NonNull::new(unsafe { alloc(layout) }) else {
+            handle_alloc_error(layout)
+        };
+        let mut entry = EntryPtr(raw);
+        entry.write(
+            0,
+            &[head, if long { 0 } else { key.len() as u8 }, 0, 0, 0, 0],
+        );
+        if let Some(at) = expiry {
+            entry.write(HEADER, &at.to_le_bytes()[..expiry_len]);
+        }
+        if long {
+            entry.write(HEADER + expiry_len, &(key.len() as u32).to_le_bytes());
+        }
+        entry.write(key_at, key);
+        entry.write_payload(key_at + key.len(), payload);
+        Entry { raw }
+    }
+
+    /// The entry, to look at.
+    pub fn view(&self) -> EntryRef<'_> {
+        EntryRef {
+            ptr: EntryPtr(self.raw),
+            life: PhantomData,
+        }
+    }
+
+    /// Bytes of the allocation and of the object it owns.
+    pub fn mem_bytes(&self) -> usize {
+        self.view().mem_bytes()
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut ptr = EntryPtr(self.raw);
+        let total = ptr.total();
+        ptr.drop_object();
+        // SAFETY: the allocation was made with the layout of its total.
+        unsafe { dealloc(self.raw.as_ptr(), layout(total)) }
+    }
+}
+
+// SAFETY: the raw pointer is the allocation's own, user pointers on the supported platforms
+// fit 48 bits (the table checks), and an entry's key is never written after `new`.
+unsafe impl Item for Entry {
+    fn into_raw(self) -> NonNull<u8> {
+        let raw = self.raw;
+        std::mem::forget(self);
+        raw
+    }
+    unsafe fn from_raw(raw: NonNull<u8>) -> Self {
+        Entry { raw }
+    }
+    #[inline]
+    unsafe fn key<'a>(raw: NonNull<u8>) -> &'a [u8] {
+        let ptr = EntryPtr(raw);
+        let range = ptr.key_range();
+        // SAFETY: the contract says that the entry outlives `'a`; the range lies inside it.
+        unsafe { std::slice::from_raw_parts(raw.as_ptr().add(range.start), range.len()) }
+    }
+}
+
+/// An entry to look at.
+#[derive(Clone, Copy)]
+pub struct EntryRef<'a> {
+    ptr: EntryPtr,
+    life: PhantomData<&'a ()>,
+}
+
+impl<'a> EntryRef<'a> {
+    /// A view of a live entry.
+    ///
+    /// # Safety
+    /// `raw` must be an entry in a table that is borrowed for `'a`.
+    #[inline]
+    pub(super) unsafe fn of(raw: NonNull<u8>) -> Self {
+        EntryRef {
+            ptr: EntryPtr(raw),
+            life: PhantomData,
+        }
+    }
+
+    /// The key.
+    #[inline]
+    pub fn key(&self) -> &'a [u8] {
+        // SAFETY: the entry is borrowed for `'a`.
+        unsafe { Entry::key(self.ptr.0) }
+    }
+
+    /// When the key expires.
+    #[inline]
+    pub fn expiry(&self) -> Option<UnixMs> {
+        self.ptr.expiry()
+    }
+
+    /// How the value is stored.
+    #[inline]
+    pub fn kind(&self) -> Kind {
+        Kind::of(self.ptr.byte(0))
+    }
+
+    /// The snapshot epoch in which the entry was last written or walked.
+    #[inline]
+    pub fn epoch(&self) -> u8 {
+        self.ptr.byte(EPOCH_AT)
+    }
+
+    /// The 24 bits of the LRU or LFU clock.
+    pub fn clock(&self) -> u32 {
+        u32::from_le_bytes([self.ptr.byte(2), self.ptr.byte(3), self.ptr.byte(4), 0])
+    }
+
+    /// The value.
+    #[inline]
+    pub fn value(&self) -> ValueRef<'a> {
+        let at = self.ptr.payload_at();
+        match self.kind() {
+            Kind::Int => ValueRef::Int(self.ptr.int(at)),
+            Kind::Str => ValueRef::Str {
+                bytes: self.inline(at),
+                edited: false,
+            },
+            Kind::StrEdited => ValueRef::Str {
+                bytes: self.inline(at),
+                edited: true,
+            },
+            Kind::HashPacked => ValueRef::HashPacked(self.inline(at)),
+            Kind::HashPackedEx => ValueRef::HashPackedEx(self.inline(at)),
+            // SAFETY: the payload of this kind is a pointer to a live `HashTable`, which the
+            // entry owns and keeps for `'a`.
+            Kind::HashTable => ValueRef::HashTable(unsafe { &*self.ptr.object(at).cast() }),
+            Kind::StrShared => {
+                // An `Arc<T>` is stored as its raw pointer; view the stored word as the Arc.
+                // SAFETY: the word at `at` was written by `Arc::into_raw` and lives for `'a`.
+                ValueRef::Shared(unsafe { self.ptr.shared(at) })
+            }
+        }
+    }
+
+    /// Bytes of the allocation and of the object it owns.
+    pub fn mem_bytes(&self) -> usize {
+        let object = match self.value() {
+            ValueRef::Shared(value) => 16 + size_of::<Vec<u8>>() + value.capacity(),
+            ValueRef::HashTable(table) => table.mem_bytes(),
+            _ => 0,
+        };
+        size_class(self.ptr.total()) + object
+    }
+
+    #[inline]
+    fn inline(&self, at: usize) -> &'a [u8] {
+        let range = self.ptr.inline_range(at);
+        // SAFETY: the range lies in the allocation, which is borrowed for `'a`.
+        unsafe { std::slice::from_raw_parts(self.ptr.0.as_ptr().add(range.start), range.len()) }
+    }
+}
+
+/// The unsafe core: reads and writes at offsets of one live entry.
+#[derive(Clone, Copy)]
+pub(super) struct EntryPtr(pub(super) NonNull<u8>);
+
+impl EntryPtr {
+    #[inline]
+    fn byte(&self, at: usize) -> u8 {
+        // SAFETY: callers pass offsets inside the entry.
+        unsafe { *self.0.as_ptr().add(at) }
+    }
+
+    #[inline]
+    fn read<const N: usize>(&self, at: usize) -> [u8; N] {
+        // SAFETY: callers pass offsets inside the entry; byte arrays have no alignment.
+        unsafe { self.0.as_ptr().add(at).cast::<[u8; N]>().read() }
+    }
+
+    #[inline]
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        // SAFETY: callers pass ranges inside the entry, and `bytes` lies outside it.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.0.as_ptr().add(at), bytes.len())
+        }
+    }
+
+    #[inline]
+    fn expiry_len(&self) -> usize {
+        match self.byte(0) & (EXPIRY_6 | EXPIRY_8) {
+            0 => 0,
+            EXPIRY_6 => 6,
+            _ => 8,
+        }
+    }
+
+    #[inline]
+    fn expiry(&self) -> Option<UnixMs> {
+        match self.expiry_len() {
+            0 => None,
+            6 => {
+                let [a, b, c, d, e, f] = self.read::<6>(HEADER);
+                Some(i64::from_le_bytes([a, b, c, d, e, f, 0, 0]))
+            }
+            _ => Some(i64::from_le_bytes(self.read(HEADER))),
+        }
+    }
+
+    #[inline]
+    fn key_range(&self) -> Range<usize> {
+        let after_expiry = HEADER + self.expiry_len();
+        if self.byte(0) & LONG_KEY == 0 {
+            after_expiry..after_expiry + self.byte(1) as usize
+        } else {
+            let len = u32::from_le_bytes(self.read(after_expiry)) as usize;
+            after_expiry + 4..after_expiry + 4 + len
+        }
+    }
+
+    #[inline]
+    fn payload_at(&self) -> usize {
+        self.key_range().end
+    }
+
+    #[inline]
+    fn int(&self, at: usize) -> i64 {
+        i64::from_le_bytes(self.read(at))
+    }
+
+    #[inline]
+    fn object(&self, at: usize) -> *mut u8 {
+        usize::from_le_bytes(self.read(at)) as *mut u8
+    }
+
+    /// # Safety
+    /// The payload at `at` must be an `Arc<Vec<u8>>` pointer that stays for `'a`.
+    unsafe fn shared<'a>(&self, at: usize) -> &'a Arc<Vec<u8>> {
+        // SAFETY: shared values are placed by `write_payload` through `Box<Arc<_>>`.
+        unsafe { &*self.object(at).cast() }
+    }
+
+    #[inline]
+    fn inline_range(&self, at: usize) -> Range<usize> {
+        let [a, b, c] = self.read::<3>(at);
+        let len = u32::from_le_bytes([a, b, c, 0]) as usize;
+        at + INLINE_LEN..at + INLINE_LEN + len
+    }
+
+    fn total(&self) -> usize {
+        let at = self.payload_at();
+        if Kind::of(self.byte(0)).is_inline() {
+            self.inline_range(at).end
+        } else {
+            at + 8
+        }
+    }
+
+    fn drop_object(&mut self) {
+        let at = self.payload_at();
+        match Kind::of(self.byte(0)) {
+            // SAFETY: the entry owns the object, and the caller overwrites or frees the
+            // payload next.
+            Kind::HashTable => drop(unsafe { Box::<HashTable>::from_raw(self.object(at).cast()) }),
+            // SAFETY: as above.
+            Kind::StrShared => {
+                drop(unsafe { Box::<Arc<Vec<u8>>>::from_raw(self.object(at).cast()) })
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes a payload at `at` and the kind in the header; the room must be there.
+    fn write_payload(&mut self, at: usize, payload: Payload<'_>) {
+        let kind = match payload {
+            Payload::Int(n) => {
+                self.write(at, &n.to_le_bytes());
+                Kind::Int
+            }
+            Payload::Inline(kind, bytes) => {
+                debug_assert!(kind.is_inline() && bytes.len() <= MAX_INLINE);
+                self.write(at, &(bytes.len() as u32).to_le_bytes()[..INLINE_LEN]);
+                self.write(at + INLINE_LEN, bytes);
+                kind
+            }
+            Payload::Shared(value) => {
+                let raw = Box::into_raw(Box::new(value)) as usize;
+                self.write(at, &raw.to_le_bytes());
+                Kind::StrShared
+            }
+            Payload::Table(table) => {
+                let raw = Box::into_raw(table) as usize;
+                self.write(at, &raw.to_le_bytes());
+                Kind::HashTable
+            }
+        };
+        let head = self.byte(0) & !KIND_MASK | kind as u8;
+        self.write(0, &[head]);
+    }
+
+    /// Changes the allocation from `old` to `new` bytes, keeping the first bytes.
+    fn resize(&mut self, old: usize, new: usize) {
+        if size_class(old) == size_class(new) {
+            return;
+        }
+        // SAFETY: the allocation was made with `layout(old)`; the new size is not zero.
+        let raw = unsafe { realloc(self.0.as_ptr(), layout(old), size_class(new)) };
+        match NonNull::new(raw) {
+            Some(raw) => self.0 = raw,
+            None => handle_alloc_error(layout(new)),
+        }
+    }
+
+    // --- Edits. Each may move the entry: the caller stores `self.0` back in the table. ---
+
+    pub(super) fn set_payload(&mut self, payload: Payload<'_>) {
+        let old = self.total();
+        self.drop_object();
+        let at = self.payload_at();
+        let new = at
+            + match &payload {
+                Payload::Inline(_, bytes) => INLINE_LEN + bytes.len(),
+                _ => 8,
+            };
+        self.resize(old, new);
+        self.write_payload(at, payload);
+    }
+
+    pub(super) fn set_kind(&mut self, kind: Kind) {
+        debug_assert!(kind.is_inline() && Kind::of(self.byte(0)).is_inline());
+        let head = self.byte(0) & !KIND_MASK | kind as u8;
+        self.write(0, &[head]);
+    }
+
+    pub(super) fn set_expiry(&mut self, expiry: Option<UnixMs>) {
+        let (flags, new_len) = expiry_bytes(expiry);
+        let old_len = self.expiry_len();
+        if new_len != old_len {
+            let total = self.total();
+            let body = total - HEADER - old_len;
+            if new_len > old_len {
+                self.resize(total, HEADER + new_len + body);
+            }
+            // SAFETY: both ranges lie in the allocation, which is large enough for either
+            // length at this point.
+            unsafe {
+                let base = self.0.as_ptr();
+                std::ptr::copy(base.add(HEADER + old_len), base.add(HEADER + new_len), body);
+            }
+            if new_len < old_len {
+                self.resize(total, HEADER + new_len + body);
+            }
+            let head = self.byte(0) & !(EXPIRY_6 | EXPIRY_8) | flags;
+            self.write(0, &[head]);
+        }
+        if let Some(at) = expiry {
+            self.write(HEADER, &at.to_le_bytes()[..new_len]);
+        }
+    }
+
+    pub(super) fn set_epoch(&mut self, epoch: u8) {
+        self.write(EPOCH_AT, &[epoch]);
+    }
+
+    pub(super) fn set_clock(&mut self, clock: u32) {
+        self.write(2, &clock.to_le_bytes()[..3]);
+    }
+
+    /// The inline bytes.
+    pub(super) fn inline<'a>(&self) -> &'a [u8] {
+        debug_assert!(Kind::of(self.byte(0)).is_inline());
+        let range = self.inline_range(self.payload_at());
+        // SAFETY: the range lies in the allocation; callers keep the borrow short of edits.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().add(range.start), range.len()) }
+    }
+
+    /// Replaces `range` of the inline bytes by `with`, which lies outside the entry.
+    pub(super) fn splice(&mut self, range: Range<usize>, with: &[u8]) {
+        let at = self.payload_at();
+        let inline = self.inline_range(at);
+        let len = inline.len();
+        assert!(
+            range.start <= range.end && range.end <= len,
+            "a range inside the value"
+        );
+        let new_len = len - range.len() + with.len();
+        assert!(new_len <= MAX_INLINE, "inline values are bounded");
+        let base = at + INLINE_LEN;
+        if new_len > len {
+            self.resize(base + len, base + new_len);
+        }
+        // SAFETY: source and target lie in the allocation, which holds the longer length.
+        unsafe {
+            let value = self.0.as_ptr().add(base);
+            std::ptr::copy(
+                value.add(range.end),
+                value.add(range.start + with.len()),
+                len - range.end,
+            );
+        }
+        self.write(base + range.start, with);
+        if new_len < len {
+            self.resize(base + len, base + new_len);
+        }
+        self.write(at, &(new_len as u32).to_le_bytes()[..INLINE_LEN]);
+    }
+
+    pub(super) fn set_int(&mut self, n: i64) {
+        debug_assert_eq!(Kind::of(self.byte(0)), Kind::Int);
+        let at = self.payload_at();
+        self.write(at, &n.to_le_bytes());
+    }
+
+    /// The hash table of an entry of that kind.
+    ///
+    /// # Safety
+    /// The kind must be `HashTable` and the caller must hold the entry exclusively for `'a`.
+    pub(super) unsafe fn table_mut<'a>(&mut self) -> &'a mut HashTable {
+        // SAFETY: the payload is a pointer to a live table that the entry owns.
+        unsafe { &mut *self.object(self.payload_at()).cast() }
+    }
+
+    /// The shared string of an entry of that kind.
+    ///
+    /// # Safety
+    /// The kind must be `StrShared` and the caller must hold the entry exclusively for `'a`.
+    pub(super) unsafe fn shared_mut<'a>(&mut self) -> &'a mut Arc<Vec<u8>> {
+        // SAFETY: the payload is a pointer to a boxed `Arc` that the entry owns.
+        unsafe { &mut *self.object(self.payload_at()).cast() }
+    }
+}
+
+/// The header flag and the stored length of an expiry.
+fn expiry_bytes(expiry: Option<UnixMs>) -> (u8, usize) {
+    match expiry {
+        None => (0, 0),
+        Some(at) if (0..1 << 48).contains(&at) => (EXPIRY_6, 6),
+        Some(_) => (EXPIRY_8, 8),
+    }
+}
+
+fn layout(total: usize) -> Layout {
+    // Sizes are bounded by key and inline limits, far below what a layout refuses.
+    Layout::from_size_align(size_class(total), 1).expect("an entry's size is a valid layout")
+}
+
+/// The longest value that is stored inside its entry, in bytes.
+pub const MAX_INLINE: usize = (1 << 24) - 1;
+
+const HEADER: usize = 6;
+const EPOCH_AT: usize = 5;
+const INLINE_LEN: usize = 3;
+const SHORT_KEY: usize = 255;
+const KIND_MASK: u8 = 0x0f;
+const EXPIRY_6: u8 = 0x10;
+const EXPIRY_8: u8 = 0x20;
+const LONG_KEY: u8 = 0x40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: ValueRef<'_>) -> Vec<u8> {
+        match value {
+            ValueRef::Int(n) => n.to_string().into_bytes(),
+            ValueRef::Str { bytes, .. } => bytes.to_vec(),
+            ValueRef::Shared(value) => value.to_vec(),
+            _ => panic!("not a string"),
+        }
+    }
+
+    #[test]
+    fn every_shape_keeps_key_value_and_expiry() {
+        let keys = [vec![], b"k".to_vec(), vec![b'x'; 255], vec![b'y'; 70_000]];
+        for key in &keys {
+            for expiry in [None, Some(0), Some(1_700_000_000_000), Some(i64::MAX)] {
+                for value in [vec![], b"v".to_vec(), vec![b'z'; 100_000]] {
+                    let inline = Payload::Inline(Kind::Str, &value);
+                    let mut entry = Entry::new(key, expiry, inline);
+                    for next in [Some(5), None, Some(i64::MAX), expiry] {
+                        let mut ptr = EntryPtr(entry.raw);
+                        ptr.set_expiry(next);
+                        entry.raw = ptr.0;
+                        assert_eq!(entry.view().expiry(), next);
+                        assert_eq!(entry.view().key(), &key[..]);
+                        assert_eq!(text(entry.view().value()), value);
+                    }
+                    let mut ptr = EntryPtr(entry.raw);
+                    ptr.set_payload(Payload::Shared(Arc::new(value.clone())));
+                    assert_eq!(ptr.expiry(), expiry);
+                    ptr.set_payload(Payload::Int(-7));
+                    entry.raw = ptr.0;
+                    assert_eq!(text(entry.view().value()), b"-7");
+                    assert_eq!(entry.view().key(), &key[..]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn splices_equal_those_of_a_vec() {
+        let mut entry = Entry::new(b"key", Some(9), Payload::Inline(Kind::Str, b""));
+        let mut model: Vec<u8> = Vec::new();
+        let mut seed = 1u64;
+        for _ in 0..3000 {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+            let (a, b) = (seed >> 40, seed >> 20);
+            let start = a as usize % (model.len() + 1);
+            let end = start + (b as usize % 40).min(model.len() - start);
+            let with = vec![seed as u8; (seed >> 50) as usize % 40];
+            model.splice(start..end, with.iter().copied());
+            let mut ptr = EntryPtr(entry.raw);
+            ptr.splice(start..end, &with);
+            entry.raw = ptr.0;
+            assert_eq!(text(entry.view().value()), model);
+        }
+        assert_eq!(entry.view().key(), b"key");
+        assert_eq!(entry.view().expiry(), Some(9));
+    }
+
+    #[test]
+    fn small_entries_are_as_small_as_promised() {
+        let value = [b'v'; 64];
+        let plain = Entry::new(&[b'k'; 17], None, Payload::Inline(Kind::Str, &value));
+        assert_eq!(plain.mem_bytes(), 96);
+        let timed = Entry::new(
+            &[b'k'; 17],
+            Some(1_800_000_000_000),
+            Payload::Inline(Kind::Str, &value),
+        );
+        assert_eq!(timed.mem_bytes(), 96);
+        assert_eq!(
+            Entry::new(&[b'k'; 10], None, Payload::Int(1)).mem_bytes(),
+            24
+        );
+    }
+}

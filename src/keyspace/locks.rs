@@ -1,0 +1,129 @@
+//! The shards that a command has locked.
+//!
+//! Lock order: databases ascending, shards ascending, then the write log. Whoever locks more
+//! than one shard does it here.
+
+use super::database::{DbIndex, Keyspace, SHARDS};
+use super::shard::Shard;
+use parking_lot::MutexGuard;
+use smallvec::SmallVec;
+
+/// Locked shards; they are unlocked when this is dropped.
+pub struct Locked<'k> {
+    guards: SmallVec<[Guard<'k>; 1]>,
+}
+
+struct Guard<'k> {
+    db: DbIndex,
+    shard: u32,
+    lock: MutexGuard<'k, Shard>,
+}
+
+impl<'k> Locked<'k> {
+    /// Locks one shard.
+    #[inline]
+    pub fn one(keyspace: &'k Keyspace, db: DbIndex, shard: usize) -> Self {
+        let lock = keyspace.database(db).shard(shard).lock();
+        let mut guards = SmallVec::new();
+        guards.push(Guard {
+            db,
+            shard: shard as u32,
+            lock,
+        });
+        Locked { guards }
+    }
+
+    /// Locks several shards, each once, in order.
+    pub fn several(keyspace: &'k Keyspace, places: &mut Vec<(DbIndex, usize)>) -> Self {
+        places.sort_unstable();
+        places.dedup();
+        Locked {
+            guards: places
+                .iter()
+                .map(|(db, shard)| Guard {
+                    db: *db,
+                    shard: *shard as u32,
+                    lock: keyspace.database(*db).shard(*shard).lock(),
+                })
+                .collect(),
+        }
+    }
+
+    /// Locks a whole database.
+    pub fn database(keyspace: &'k Keyspace, db: DbIndex) -> Self {
+        Self::several(keyspace, &mut (0..SHARDS).map(|s| (db, s)).collect())
+    }
+
+    /// Locks every shard of every database.
+    pub fn everything(keyspace: &'k Keyspace) -> Self {
+        keyspace.make_all();
+        let dbs = (0..keyspace.databases()).map(DbIndex);
+        let mut all = dbs
+            .flat_map(|db| (0..SHARDS).map(move |s| (db, s)))
+            .collect();
+        Self::several(keyspace, &mut all)
+    }
+
+    /// No shard at all.
+    pub fn nothing() -> Self {
+        Locked {
+            guards: SmallVec::new(),
+        }
+    }
+
+    /// A locked shard.
+    ///
+    /// # Panics
+    /// If the shard is not among the locked ones: the command table's key positions and
+    /// scopes decide what is locked, so that would be a fault of the table.
+    #[inline]
+    pub fn shard(&self, db: DbIndex, shard: usize) -> &Shard {
+        &self.guards[self.index(db, shard)].lock
+    }
+
+    /// A locked shard, to change.
+    ///
+    /// # Panics
+    /// As [`Locked::shard`].
+    #[inline]
+    pub fn shard_mut(&mut self, db: DbIndex, shard: usize) -> &mut Shard {
+        let index = self.index(db, shard);
+        &mut self.guards[index].lock
+    }
+
+    /// All locked shards with their databases, ascending.
+    pub fn shards(&self) -> impl Iterator<Item = (DbIndex, &Shard)> {
+        self.guards.iter().map(|guard| (guard.db, &*guard.lock))
+    }
+
+    /// All locked shards, to change.
+    pub fn shards_mut(&mut self) -> impl Iterator<Item = (DbIndex, &mut Shard)> {
+        self.guards
+            .iter_mut()
+            .map(|guard| (guard.db, &mut *guard.lock))
+    }
+
+    /// Exchanges the contents of two databases, all of whose shards must be locked.
+    pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
+        for shard in 0..SHARDS {
+            let (low, high) = (self.index(a.min(b), shard), self.index(a.max(b), shard));
+            if low != high {
+                let (left, right) = self.guards.split_at_mut(high);
+                Shard::swap_contents(&mut left[low].lock, &mut right[0].lock);
+            }
+        }
+    }
+
+    #[inline]
+    fn index(&self, db: DbIndex, shard: usize) -> usize {
+        if let [only] = &self.guards[..]
+            && only.shard == shard as u32
+            && only.db == db
+        {
+            return 0;
+        }
+        self.guards
+            .binary_search_by_key(&(db, shard as u32), |guard| (guard.db, guard.shard))
+            .expect("the command locked the shards of its keys")
+    }
+}

@@ -1,0 +1,489 @@
+//! One shard: a part of a database's keys under one lock, and all that belongs to them.
+//!
+//! Every change of an entry goes through the methods here, because each must do three
+//! things: hand the entry to a running snapshot before its first change, wake the watchers
+//! of the key, and keep the expiry hints true.
+
+use super::SHARD_BITS;
+use super::database::DbIndex;
+use super::entry::{Entry, EntryPtr, EntryRef, Kind, Payload, ValueRef};
+use super::expiry::Hints;
+use crate::time::UnixMs;
+use crate::values::SpliceBuf;
+use crate::values::hash::{HashRef, HashTable};
+use crate::values::table::{Item, Slot, Table};
+use hashbrown::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Raised when a key that a client watches is touched.
+pub type WatchFlag = Arc<AtomicBool>;
+
+/// Takes an entry as it was when the snapshot began.
+pub type PreImage = Arc<dyn Fn(DbIndex, EntryRef<'_>) + Send + Sync>;
+
+/// A part of a database's keys.
+pub struct Shard {
+    table: Keys,
+    /// Offset in the write log of the newest write to this shard.
+    pub last_write: u64,
+    volatile: usize,
+    hints: Hints,
+    db: DbIndex,
+    epoch: u8,
+    snapshot: Option<Walk>,
+    watched: HashMap<Box<[u8]>, Vec<WatchFlag>>,
+}
+
+type Keys = Table<Entry, SHARD_BITS>;
+
+/// A snapshot's progress in this shard.
+struct Walk {
+    sink: PreImage,
+    cursor: u64,
+    /// The keys of a database that was flushed or swapped away while the snapshot ran: they
+    /// are walked here, with the number the database had.
+    aside: Vec<(DbIndex, Keys, u64)>,
+    /// Whether the shard's own table is done.
+    own_done: bool,
+}
+
+impl Shard {
+    pub(super) fn new(epoch: u8, db: DbIndex) -> Self {
+        Shard {
+            table: Table::new(),
+            last_write: 0,
+            volatile: 0,
+            hints: Hints::default(),
+            db,
+            epoch,
+            snapshot: None,
+            watched: HashMap::new(),
+        }
+    }
+
+    /// How many keys there are, expired ones that nobody met included.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// How many keys have an expiry.
+    pub fn volatile(&self) -> usize {
+        self.volatile
+    }
+
+    /// Where the key is.
+    #[inline]
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<Slot> {
+        self.table.find(hash, key)
+    }
+
+    /// The entry at `slot`.
+    #[inline]
+    pub fn entry(&self, slot: Slot) -> EntryRef<'_> {
+        // SAFETY: the slot's entry is live and borrowed with `self`.
+        unsafe { EntryRef::of(self.table.get(slot)) }
+    }
+
+    /// The entry with this key.
+    #[inline]
+    pub fn lookup(&self, hash: u64, key: &[u8]) -> Option<EntryRef<'_>> {
+        self.find(hash, key).map(|slot| self.entry(slot))
+    }
+
+    /// Starts to fetch what a lookup will read.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        self.table.prefetch(hash);
+    }
+
+    /// Starts to fetch the entry that a lookup will compare.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        self.table.prefetch_item(hash);
+    }
+
+    /// Visits entries from `cursor` on; see [`Table::scan`].
+    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(EntryRef<'_>)) -> u64 {
+        self.table.scan(cursor, count, |raw| {
+            // SAFETY: the entry is live and the table borrowed.
+            visit(unsafe { EntryRef::of(raw) });
+        })
+    }
+
+    /// All entries.
+    pub fn entries(&self) -> impl Iterator<Item = EntryRef<'_>> {
+        // SAFETY: the entries are live and the table borrowed.
+        self.table.iter().map(|raw| unsafe { EntryRef::of(raw) })
+    }
+
+    /// An entry drawn at random.
+    pub fn random(&self) -> Option<EntryRef<'_>> {
+        self.table
+            .random(crate::random::next_u64)
+            // SAFETY: the entry is live and the table borrowed.
+            .map(|raw| unsafe { EntryRef::of(raw) })
+    }
+
+    /// Bytes of the table and the hints, entries aside.
+    pub fn overhead_bytes(&self) -> usize {
+        self.table.mem_bytes() + self.hints.mem_bytes()
+    }
+
+    // --- changes ---
+
+    /// Adds a key that is not there.
+    pub fn insert(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        expiry: Option<UnixMs>,
+        now: UnixMs,
+        payload: Payload<'_>,
+    ) {
+        let entry = Entry::new(key, expiry, payload);
+        self.insert_entry(hash, entry, now);
+    }
+
+    /// Adds an entry whose key is not there.
+    pub fn insert_entry(&mut self, hash: u64, entry: Entry, now: UnixMs) {
+        let raw = entry.into_raw();
+        EntryPtr(raw).set_epoch(self.epoch);
+        // SAFETY: the entry has just been given up and is not in the table yet.
+        let entry = unsafe { EntryRef::of(raw) };
+        let (expiry, due) = (entry.expiry(), due(entry));
+        self.touch(entry.key());
+        if expiry.is_some() {
+            self.volatile += 1;
+        }
+        if let Some(due) = due {
+            self.hint(hash, due, now);
+        }
+        // SAFETY: `raw` came from `into_raw` just above.
+        self.table.insert_new(hash, unsafe { Entry::from_raw(raw) });
+    }
+
+    /// Takes a key out.
+    pub fn remove(&mut self, slot: Slot) -> Entry {
+        self.prepare(slot);
+        let entry = self.table.remove(slot);
+        if entry.view().expiry().is_some() {
+            self.volatile -= 1;
+        }
+        entry
+    }
+
+    /// Gives the key a new value; the expiry stays.
+    #[inline]
+    pub fn set_payload(&mut self, slot: Slot, payload: Payload<'_>) {
+        self.edit(slot, |entry| entry.set_payload(payload));
+    }
+
+    /// Changes the integer of an entry of kind `Int`.
+    #[inline]
+    pub fn set_int(&mut self, slot: Slot, n: i64) {
+        self.edit(slot, |entry| entry.set_int(n));
+    }
+
+    /// Sets or clears the key's expiry.
+    pub fn set_expiry(&mut self, slot: Slot, hash: u64, expiry: Option<UnixMs>, now: UnixMs) {
+        let old = self.entry(slot).expiry();
+        if old.is_none() && expiry.is_none() {
+            self.prepare(slot);
+            return;
+        }
+        self.edit(slot, |entry| entry.set_expiry(expiry));
+        self.volatile = self.volatile + usize::from(expiry.is_some()) - usize::from(old.is_some());
+        if let Some(at) = expiry
+            && old.is_none_or(|old| at < old)
+        {
+            self.hint(hash, at, now);
+        }
+    }
+
+    /// The inline bytes of an entry, to edit in place as `kind`.
+    pub fn inline(&mut self, slot: Slot) -> Inline<'_> {
+        self.prepare(slot);
+        Inline { shard: self, slot }
+    }
+
+    /// Marks an inline entry as being of another inline kind.
+    pub fn set_kind(&mut self, slot: Slot, kind: Kind) {
+        self.edit(slot, |entry| entry.set_kind(kind));
+    }
+
+    /// The hash table at `slot`, to change; `None` for another kind.
+    pub fn hash_table(&mut self, slot: Slot) -> Option<&mut HashTable> {
+        self.prepare(slot);
+        let mut ptr = EntryPtr(self.table.get(slot));
+        (self.entry(slot).kind() == Kind::HashTable)
+            // SAFETY: the kind is right and `self` is borrowed exclusively.
+            .then(|| unsafe { ptr.table_mut() })
+    }
+
+    /// The large string at `slot`, to change; `None` for another kind. A reply in flight may
+    /// share it, so that a change may copy.
+    pub fn shared_string(&mut self, slot: Slot) -> Option<&mut Vec<u8>> {
+        self.prepare(slot);
+        let mut ptr = EntryPtr(self.table.get(slot));
+        (self.entry(slot).kind() == Kind::StrShared)
+            // SAFETY: the kind is right and `self` is borrowed exclusively.
+            .then(|| Arc::make_mut(unsafe { ptr.shared_mut() }))
+    }
+
+    /// Files a hint for a hash whose first field expiry has come nearer.
+    pub fn hint(&mut self, hash: u64, due: UnixMs, now: UnixMs) {
+        self.hints.add(due, now, (hash << SHARD_BITS >> 32) as u32);
+        if self.hints.len() > 4096 + 4 * self.table.len() {
+            self.rebuild_hints(now);
+        }
+    }
+
+    /// Sets the LRU or LFU clock of an entry.
+    #[inline]
+    pub fn set_clock(&self, slot: Slot, clock: u32) {
+        // The clock's bytes are in no slice that anybody holds (key and payload are), and
+        // the shard is locked.
+        EntryPtr(self.table.get(slot)).set_clock(clock);
+    }
+
+    /// Removes all keys and gives them to the caller to free elsewhere.
+    pub fn flush(&mut self) -> impl Send + use<> {
+        let keys: Vec<_> = self.watched.keys().cloned().collect();
+        for key in keys {
+            if self.find(crate::hash::hash(&key), &key).is_some() {
+                self.touch(&key);
+            }
+        }
+        self.volatile = 0;
+        self.hints.clear();
+        let table = std::mem::take(&mut self.table);
+        match &mut self.snapshot {
+            Some(walk) if !walk.own_done => {
+                walk.aside.push((self.db, table, walk.cursor));
+                walk.own_done = true;
+                Table::new()
+            }
+            _ => table,
+        }
+    }
+
+    /// Exchanges the keys of two shards (`SWAPDB`).
+    pub(super) fn swap_contents(a: &mut Shard, b: &mut Shard) {
+        // A snapshot in progress knows the keys by their old database, so both are completed
+        // as they are now; that is a short pause bounded by the shard's remaining keys.
+        for shard in [&mut *a, &mut *b] {
+            while shard.walk(usize::MAX) {}
+            let watched: Vec<_> = shard.watched.keys().cloned().collect();
+            for key in watched {
+                shard.touch(&key);
+            }
+        }
+        std::mem::swap(&mut a.table, &mut b.table);
+        std::mem::swap(&mut a.volatile, &mut b.volatile);
+        std::mem::swap(&mut a.hints, &mut b.hints);
+        let newest = a.last_write.max(b.last_write);
+        (a.last_write, b.last_write) = (newest, newest);
+    }
+
+    // --- watchers ---
+
+    /// Raises `flag` when the key is next touched.
+    pub fn watch(&mut self, key: &[u8], flag: WatchFlag) {
+        self.watched.entry(key.into()).or_default().push(flag);
+    }
+
+    /// Takes the flag off the key.
+    pub fn unwatch(&mut self, key: &[u8], flag: &WatchFlag) {
+        if let Some(flags) = self.watched.get_mut(key) {
+            flags.retain(|f| !Arc::ptr_eq(f, flag));
+            if flags.is_empty() {
+                self.watched.remove(key);
+            }
+        }
+    }
+
+    /// Tells the watchers of the key that it changed.
+    #[inline]
+    pub fn touch(&self, key: &[u8]) {
+        if !self.watched.is_empty()
+            && let Some(flags) = self.watched.get(key)
+        {
+            for flag in flags {
+                flag.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    // --- expiry ---
+
+    /// Up to `most` keys that may have something expired at `now`. Each returned key has no
+    /// hint any more: the caller handles it and calls [`Shard::look_again`].
+    pub fn take_due(&mut self, now: UnixMs, most: usize) -> Vec<Box<[u8]>> {
+        if !self.hints.any_due(now) {
+            return Vec::new();
+        }
+        let mut keys = Vec::new();
+        let mut later = Vec::new();
+        for hint in self.hints.take_due(now, most) {
+            self.table.visit_prefix(hint, |raw| {
+                // SAFETY: the entry is live and the table borrowed.
+                let entry = unsafe { EntryRef::of(raw) };
+                match due(entry) {
+                    Some(at) if at <= now => keys.push(entry.key().into()),
+                    Some(at) => later.push((hint, at)),
+                    None => {}
+                }
+            });
+        }
+        for (hint, at) in later {
+            self.hints.add(at, now, hint);
+        }
+        keys
+    }
+
+    /// Files the hint of a key that [`Shard::take_due`] returned and that still lives.
+    pub fn look_again(&mut self, hash: u64, key: &[u8], now: UnixMs) {
+        if let Some(due) = self.lookup(hash, key).and_then(due) {
+            self.hint(hash, due, now);
+        }
+    }
+
+    fn rebuild_hints(&mut self, now: UnixMs) {
+        self.hints.clear();
+        let mut found = Vec::new();
+        for entry in self.entries() {
+            if let Some(at) = due(entry) {
+                let hash = crate::hash::hash(entry.key());
+                found.push((at, (hash << SHARD_BITS >> 32) as u32));
+            }
+        }
+        for (at, hint) in found {
+            self.hints.add(at, now, hint);
+        }
+    }
+
+    // --- snapshots ---
+
+    /// Begins a snapshot: from here on, entries not of `epoch` go to `sink` before they
+    /// change, and [`Shard::walk`] visits the rest.
+    pub fn begin_snapshot(&mut self, epoch: u8, sink: PreImage) {
+        self.epoch = epoch;
+        self.snapshot = Some(Walk {
+            sink,
+            cursor: 0,
+            aside: Vec::new(),
+            own_done: false,
+        });
+    }
+
+    /// Hands about `count` more entries to the snapshot; whether there is more to do.
+    pub fn walk(&mut self, count: usize) -> bool {
+        let Some(walk) = &mut self.snapshot else {
+            return false;
+        };
+        let (db, table, cursor, own) = match walk.aside.last_mut() {
+            Some((db, table, cursor)) => (*db, &*table, cursor, false),
+            None if !walk.own_done => (self.db, &self.table, &mut walk.cursor, true),
+            None => {
+                self.snapshot = None;
+                return false;
+            }
+        };
+        let (epoch, sink) = (self.epoch, &walk.sink);
+        let next = table.scan(*cursor, count, |raw| {
+            let mut ptr = EntryPtr(raw);
+            // SAFETY: the entry is live and the table borrowed.
+            let entry = unsafe { EntryRef::of(raw) };
+            if entry.epoch() != epoch {
+                sink(db, entry);
+                ptr.set_epoch(epoch);
+            }
+        });
+        *cursor = next;
+        if next == 0 {
+            if own {
+                walk.own_done = true;
+            } else {
+                walk.aside.pop();
+            }
+        }
+        true
+    }
+
+    /// Ends a snapshot that was given up.
+    pub fn abort_snapshot(&mut self) {
+        self.snapshot = None;
+    }
+
+    /// What must happen before an entry changes.
+    #[inline]
+    fn prepare(&mut self, slot: Slot) {
+        let raw = self.table.get(slot);
+        // SAFETY: the entry is live and `self` borrowed.
+        let entry = unsafe { EntryRef::of(raw) };
+        if entry.epoch() != self.epoch {
+            if let Some(walk) = &self.snapshot
+                && !walk.own_done
+                && !Keys::is_behind(walk.cursor, crate::hash::hash(entry.key()))
+            {
+                (walk.sink)(self.db, entry);
+            }
+            EntryPtr(raw).set_epoch(self.epoch);
+        }
+        self.touch(entry.key());
+    }
+
+    #[inline]
+    fn edit<R>(&mut self, slot: Slot, change: impl FnOnce(&mut EntryPtr) -> R) -> R {
+        self.prepare(slot);
+        let raw = self.table.get(slot);
+        let mut ptr = EntryPtr(raw);
+        let result = change(&mut ptr);
+        if ptr.0 != raw {
+            self.table.replace(slot, ptr.0);
+        }
+        result
+    }
+}
+
+/// When something in the entry expires next: the key, or a field of a hash.
+fn due(entry: EntryRef<'_>) -> Option<UnixMs> {
+    let fields = match entry.value() {
+        ValueRef::HashPackedEx(bytes) => HashRef::PackedEx(bytes).min_expiry(),
+        ValueRef::HashTable(table) => HashRef::Table(table).min_expiry(),
+        _ => None,
+    };
+    match (entry.expiry(), fields) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The inline bytes of an entry, edited where they lie.
+pub struct Inline<'s> {
+    shard: &'s mut Shard,
+    slot: Slot,
+}
+
+impl SpliceBuf for Inline<'_> {
+    fn bytes(&self) -> &[u8] {
+        EntryPtr(self.shard.table.get(self.slot)).inline()
+    }
+
+    fn splice(&mut self, at: Range<usize>, with: &[u8]) {
+        let raw = self.shard.table.get(self.slot);
+        let mut ptr = EntryPtr(raw);
+        ptr.splice(at, with);
+        if ptr.0 != raw {
+            self.shard.table.replace(self.slot, ptr.0);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The state of one client.
+
+use super::registry::ClientInfo;
+use crate::commands::spec::CommandSpec;
+use crate::commit::AckLevel;
+use crate::execute::Transaction;
+use crate::keyspace::DbIndex;
+use crate::server::Server;
+use std::sync::Arc;
+
+/// Which replies a client gets (`CLIENT REPLY`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplyMode {
+    /// All.
+    #[default]
+    On,
+    /// None.
+    Off,
+    /// Not that of the next command.
+    SkipNext,
+    /// Not that of this command.
+    Skip,
+}
+
+/// What the server knows of a client; owned by its connection.
+pub struct Client {
+    /// The client's number.
+    pub id: u64,
+    /// The database selected.
+    pub db: DbIndex,
+    /// Whether it speaks RESP3.
+    pub resp3: bool,
+    /// Whether it has authenticated, or need not.
+    pub authenticated: bool,
+    /// Its transaction.
+    pub transaction: Transaction,
+    /// `CLIENT NO-TOUCH`.
+    pub no_touch: bool,
+    /// Which replies it gets.
+    pub reply_mode: ReplyMode,
+    /// The acknowledgement level asked for with `CLIENT SYNC`; the server's if none.
+    pub sync_level: Option<AckLevel>,
+    /// The offset of its last write, for `WAIT`.
+    pub last_write: u64,
+    /// The last command; its name is published once for a batch.
+    pub last_command: Option<&'static CommandSpec>,
+    /// What a replica has said of itself with `REPLCONF`.
+    pub replica: ReplicaHello,
+    /// What other threads may know.
+    pub info: Arc<ClientInfo>,
+}
+
+/// What a replica has said of itself.
+#[derive(Clone, Debug, Default)]
+pub struct ReplicaHello {
+    /// The port on which it serves clients.
+    pub port: u16,
+    /// The address it announces, if it does.
+    pub address: Option<String>,
+    /// The capabilities it named.
+    pub capabilities: Vec<String>,
+}
+
+impl Client {
+    /// A client that has just connected.
+    pub fn new(info: Arc<ClientInfo>, authenticated: bool) -> Self {
+        Client {
+            id: info.id,
+            db: DbIndex(0),
+            resp3: false,
+            authenticated,
+            transaction: Transaction::default(),
+            no_touch: false,
+            reply_mode: ReplyMode::On,
+            sync_level: None,
+            last_write: 0,
+            last_command: None,
+            replica: ReplicaHello::default(),
+            info,
+        }
+    }
+
+    /// Notes the command about to be executed.
+    #[inline]
+    pub fn note_command(&mut self, spec: &'static CommandSpec) {
+        self.last_command = Some(spec);
+    }
+
+    /// Ends the transaction without executing it.
+    pub fn end_transaction(&mut self, server: &'static Server) {
+        self.transaction.end(server);
+    }
+}

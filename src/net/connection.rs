@@ -1,0 +1,499 @@
+//! One connection: read, execute, send, in one poll function.
+
+use super::client::{Client, ReplyMode};
+use super::output::{Output, Sent};
+use super::registry::{ClientInfo, Names};
+use super::stream::Stream;
+use super::worker::Worker;
+use crate::commit::{AckLevel, Verdict};
+use crate::execute::{After, Batch, BlockOn, Done, Request, Settings, dispatch};
+use crate::protocol::{Limits, Parsed, Reply, RequestReader, WireError};
+use crate::time::{self, Instant};
+use parking_lot::Mutex;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// Serves a client until it goes.
+pub async fn serve(worker: &Rc<Worker>, stream: Stream) {
+    let mut connection = Connection::new(worker, stream);
+    worker.server.clients.add(Arc::clone(&connection.client.info));
+    let end = poll_fn(|cx| connection.poll(cx)).await;
+    worker.server.clients.remove(connection.client.id);
+    connection.client.end_transaction(worker.server);
+    if let End::Replicate { replid, offset } = end {
+        let Connection { stream, client, .. } = connection;
+        crate::replication::serve_replica(worker, stream, client, replid, offset).await;
+    }
+}
+
+/// Why a connection's poll function has ended.
+enum End {
+    /// The client is gone or must go.
+    Closed,
+    /// The connection becomes the link to a replica.
+    Replicate { replid: String, offset: i64 },
+}
+
+struct Connection<'w> {
+    worker: &'w Rc<Worker>,
+    stream: Stream,
+    client: Client,
+    reader: RequestReader,
+    /// Bytes of requests that are not complete yet.
+    pending: Vec<u8>,
+    output: Output,
+    /// No more requests are taken; the connection ends when everything has been sent.
+    closing: bool,
+    blocked: Option<Blocked>,
+    /// The offset for which the worker has been asked to wake this connection.
+    asked_for: Option<(AckLevel, u64)>,
+    replicate: Option<(String, i64)>,
+    /// When the output first exceeded the soft limit.
+    over_soft_limit: Option<Instant>,
+}
+
+struct Blocked {
+    on: BlockOn,
+    timer: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl<'w> Connection<'w> {
+    fn new(worker: &'w Rc<Worker>, stream: Stream) -> Self {
+        let server = worker.server;
+        let now = time::unix_ms();
+        let info = Arc::new(ClientInfo {
+            id: server.clients.next_id(),
+            addr: stream.peer(),
+            laddr: stream.local(),
+            fd: stream.fd(),
+            worker: worker.index,
+            created_ms: now,
+            active_ms: now.into(),
+            db: 0.into(),
+            kind: 0.into(),
+            multi: (-1).into(),
+            watch: 0.into(),
+            query_bytes: 0.into(),
+            output_bytes: 0.into(),
+            bytes_in: 0.into(),
+            bytes_out: 0.into(),
+            commands: 0.into(),
+            resp: 2.into(),
+            blocked: false.into(),
+            no_evict: false.into(),
+            no_touch: false.into(),
+            unix: matches!(stream, Stream::Unix(_)),
+            killed: false.into(),
+            unblock: 0.into(),
+            names: Mutex::new(Names {
+                user: "default".into(),
+                command: "NULL".into(),
+                ..Names::default()
+            }),
+            waker: Mutex::new(None),
+        });
+        Connection {
+            worker,
+            stream,
+            client: Client::new(info, !server.requires_password()),
+            reader: RequestReader::default(),
+            pending: Vec::new(),
+            output: Output::default(),
+            closing: false,
+            blocked: None,
+            asked_for: None,
+            replicate: None,
+            over_soft_limit: None,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.remember_waker(cx);
+        // A client that never stops sending must not starve the others of its worker.
+        for _ in 0..READS_PER_TURN {
+            if self.client.info.killed.load(Ordering::Relaxed) {
+                return Poll::Ready(End::Closed);
+            }
+            if self.poll_unblock(cx).is_pending() {
+                return self.poll_blocked(cx);
+            }
+            match self.poll_send(cx) {
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(Ok(false)) => return Poll::Pending,
+                Poll::Ready(Err(end)) => return Poll::Ready(end),
+                Poll::Pending => return Poll::Pending,
+            }
+            match self.poll_read(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(false) => return Poll::Ready(End::Closed),
+                Poll::Ready(true) => {}
+            }
+        }
+        match self.poll_send(cx) {
+            Poll::Ready(Err(end)) => Poll::Ready(end),
+            _ => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn remember_waker(&self, cx: &Context<'_>) {
+        let mut slot = self.client.info.waker.lock();
+        if !slot.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+            *slot = Some(cx.waker().clone());
+        }
+    }
+
+    /// Sends what may go. `Ok(true)`: requests may be read; `Ok(false)`: not for now.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, End>> {
+        if self.output.is_empty() {
+            return Poll::Ready(self.after_sending());
+        }
+        let marks = &self.worker.server.watermarks;
+        let sent = match self.output.poll_send(&mut self.stream, cx, marks) {
+            Poll::Ready(Ok(sent)) => sent,
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Closed)),
+            Poll::Pending => return Poll::Pending,
+        };
+        let pending = self.output.pending();
+        if pending > 0 {
+            self.client.info.output_bytes.store(pending, Ordering::Relaxed);
+        }
+        match sent {
+            Sent::All => Poll::Ready(self.after_sending()),
+            Sent::Held(Verdict::Until(_, level, offset)) => {
+                if self.asked_for != Some((level, offset)) {
+                    self.asked_for = Some((level, offset));
+                    self.worker
+                        .wake_when_committed(level, offset, cx.waker().clone());
+                }
+                if self.closing {
+                    return Poll::Ready(Ok(false));
+                }
+                let limit = self.worker.server.held_reply_limit();
+                Poll::Ready(Ok(pending < limit))
+            }
+            Sent::Held(Verdict::All) => Poll::Ready(Ok(true)),
+            Sent::Blocked => {
+                if self.exceeds_limits(pending) {
+                    return Poll::Ready(Err(End::Closed));
+                }
+                Poll::Ready(Ok(false))
+            }
+        }
+    }
+
+    fn after_sending(&mut self) -> Result<bool, End> {
+        self.over_soft_limit = None;
+        if let Some((replid, offset)) = self.replicate.take() {
+            return Err(End::Replicate { replid, offset });
+        }
+        if self.closing {
+            return Err(End::Closed);
+        }
+        Ok(true)
+    }
+
+    /// Whether the output exceeds `client-output-buffer-limit`.
+    fn exceeds_limits(&mut self, pending: usize) -> bool {
+        let limit = self.worker.server.output_limit(self.client.info.kind());
+        if limit.hard > 0 && pending > limit.hard {
+            return true;
+        }
+        if limit.soft == 0 || pending <= limit.soft {
+            self.over_soft_limit = None;
+            return false;
+        }
+        let since = *self.over_soft_limit.get_or_insert_with(Instant::now);
+        since.elapsed().as_secs() >= limit.soft_seconds
+    }
+
+    /// Reads once and executes what is complete. `false`: the connection has ended.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.closing {
+            return Poll::Pending;
+        }
+        let worker = Rc::clone(self.worker);
+        let mut shared = worker.read_buffer.borrow_mut();
+        if !self.pending.is_empty() {
+            return self.poll_read_more(cx);
+        }
+        let mut buf = ReadBuf::new(&mut shared);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(_)) => return Poll::Ready(false),
+            Poll::Ready(Ok(())) => {}
+        }
+        let bytes = buf.filled();
+        if bytes.is_empty() {
+            return self.peer_closed();
+        }
+        let used = self.execute(bytes);
+        if used < bytes.len() && !self.closing {
+            self.pending.extend_from_slice(&bytes[used..]);
+        }
+        Poll::Ready(true)
+    }
+
+    /// Reads to the end of an incomplete request.
+    fn poll_read_more(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let limit = self.worker.server.query_buffer_limit();
+        let missing = self.reader.missing(self.pending.len());
+        // Room for what is announced, but only as it arrives: at most doubling.
+        let room = missing.clamp(16 * 1024, self.pending.len().max(64 * 1024));
+        self.pending.reserve(room);
+        let (have, want) = (self.pending.len(), self.pending.capacity());
+        self.pending.resize(want, 0);
+        let mut buf = ReadBuf::new(&mut self.pending[have..]);
+        let polled = Pin::new(&mut self.stream).poll_read(cx, &mut buf);
+        let got = buf.filled().len();
+        self.pending.truncate(have + got);
+        match polled {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(_)) => return Poll::Ready(false),
+            Poll::Ready(Ok(())) if got == 0 => return self.peer_closed(),
+            Poll::Ready(Ok(())) => {}
+        }
+        let bytes = std::mem::take(&mut self.pending);
+        let used = self.execute(&bytes);
+        if self.closing {
+            return Poll::Ready(true);
+        }
+        if used == 0 {
+            self.pending = bytes;
+        } else if used < bytes.len() {
+            self.pending = bytes[used..].to_vec();
+        }
+        if self.pending.len() > limit {
+            tracing::warn!(
+                client = self.client.id,
+                "closing a client that reached the query buffer limit"
+            );
+            return Poll::Ready(false);
+        }
+        Poll::Ready(true)
+    }
+
+    /// The peer sends no more; what it is owed still goes out.
+    fn peer_closed(&mut self) -> Poll<bool> {
+        if self.output.is_empty() {
+            return Poll::Ready(false);
+        }
+        self.closing = true;
+        Poll::Ready(true)
+    }
+
+    /// Executes the requests in `bytes` and says how many bytes they took.
+    fn execute(&mut self, bytes: &[u8]) -> usize {
+        let worker = Rc::clone(self.worker);
+        let server = worker.server;
+        let settings = worker.settings();
+        let mut scratch = worker.scratch.borrow_mut();
+        let mut batch = Batch {
+            server,
+            settings: &settings,
+            now: time::unix_ms(),
+            scratch: &mut scratch,
+        };
+        let mut limits = Limits {
+            max_bulk: settings.max_bulk,
+            authenticated: self.client.authenticated,
+        };
+        let (mut at, mut executed, mut wanted) = (0, 0, None);
+        while at < bytes.len() && !self.closing && self.blocked.is_none() {
+            let request = &bytes[at..];
+            match self.reader.parse(request, &limits) {
+                Ok(Parsed::Incomplete) => break,
+                Ok(Parsed::Nothing(n)) => at += n,
+                Ok(Parsed::Request(n)) => {
+                    executed += 1;
+                    let request = Request {
+                        args: self.reader.args(request),
+                        raw: self.reader.raw(request, n),
+                    };
+                    let level = self.client.sync_level.unwrap_or(server.sync_level());
+                    let (held, after) = run_one(
+                        &mut batch,
+                        &mut self.client,
+                        &mut self.output,
+                        request,
+                        level,
+                    );
+                    wanted = held.or(wanted);
+                    if self.follow(after) {
+                        break;
+                    }
+                    at += n;
+                    limits.authenticated = self.client.authenticated;
+                }
+                Err(error) => {
+                    server.stats.count_protocol_error();
+                    Reply::new(&mut self.output.out, self.client.resp3)
+                        .error(&WireError::new(format!("ERR {error}")));
+                    self.closing = true;
+                }
+            }
+        }
+        if let Some((level, offset)) = wanted {
+            server.watermarks.want(level, offset);
+        }
+        drop(scratch);
+        self.reader.shrink();
+        self.after_batch(&settings, bytes.len(), executed);
+        at
+    }
+
+    /// Does what a command asked the connection to do; whether the request must be executed
+    /// again later.
+    fn follow(&mut self, after: After) -> bool {
+        match after {
+            After::Continue => {}
+            After::Close => self.closing = true,
+            After::Replicate { replid, offset } => {
+                self.replicate = Some((replid, offset));
+                self.closing = true;
+            }
+            After::Block(on) => {
+                let deadline = match on {
+                    BlockOn::Pause => None,
+                    BlockOn::Replicas { deadline, .. } | BlockOn::Files { deadline, .. } => {
+                        deadline
+                    }
+                };
+                let timer = deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
+                self.blocked = Some(Blocked { on, timer });
+                self.client.info.blocked.store(true, Ordering::Relaxed);
+                return matches!(on, BlockOn::Pause);
+            }
+        }
+        false
+    }
+
+    /// Wakes the log's consumers and publishes what changed.
+    fn after_batch(&mut self, _settings: &Settings, received: usize, executed: u64) {
+        let server = self.worker.server;
+        server.log.notify();
+        server.stats.count_batch(received, executed);
+        let info = &self.client.info;
+        info.active_ms.store(time::unix_ms(), Ordering::Relaxed);
+        info.bytes_in.fetch_add(received as u64, Ordering::Relaxed);
+        info.commands.fetch_add(executed, Ordering::Relaxed);
+    }
+
+    /// Whether the connection may go on: it is not blocked, or what it waited for is there.
+    fn poll_unblock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(blocked) = &mut self.blocked else {
+            return Poll::Ready(());
+        };
+        let timed_out = match &mut blocked.timer {
+            Some(timer) => timer.as_mut().poll(cx).is_ready(),
+            None => false,
+        };
+        let server = self.worker.server;
+        let unblocked = self.client.info.unblock.swap(0, Ordering::Relaxed);
+        let mut reply = Reply::new(&mut self.output.out, self.client.resp3);
+        if unblocked == 2 && !matches!(blocked.on, BlockOn::Pause) {
+            reply.error(&WireError::fixed(
+                "UNBLOCKED client unblocked via CLIENT UNBLOCK",
+            ));
+        } else {
+            let timed_out = timed_out || unblocked == 1;
+            if !server.try_unblock(&blocked.on, timed_out, &mut reply, cx.waker()) {
+                return Poll::Pending;
+            }
+        }
+        self.blocked = None;
+        self.client.info.blocked.store(false, Ordering::Relaxed);
+        if !self.pending.is_empty() {
+            let bytes = std::mem::take(&mut self.pending);
+            let used = self.execute(&bytes);
+            self.pending = bytes[used..].to_vec();
+        }
+        if self.blocked.is_some() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// While blocked: sends earlier replies and notices when the client goes.
+    fn poll_blocked(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if !self.output.is_empty() {
+            let marks = &self.worker.server.watermarks;
+            match self.output.poll_send(&mut self.stream, cx, marks) {
+                Poll::Ready(Err(_)) => return Poll::Ready(End::Closed),
+                Poll::Ready(Ok(Sent::Held(Verdict::Until(_, level, offset))))
+                    if self.asked_for != Some((level, offset)) =>
+                {
+                    self.asked_for = Some((level, offset));
+                    self.worker
+                        .wake_when_committed(level, offset, cx.waker().clone());
+                }
+                _ => {}
+            }
+        }
+        let mut more = [0u8; 4096];
+        loop {
+            if self.pending.len() > self.worker.server.query_buffer_limit() {
+                return Poll::Ready(End::Closed);
+            }
+            let mut buf = ReadBuf::new(&mut more);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(End::Closed),
+                Poll::Ready(Ok(())) if buf.filled().is_empty() => {
+                    return Poll::Ready(End::Closed);
+                }
+                Poll::Ready(Ok(())) => self.pending.extend_from_slice(buf.filled()),
+            }
+        }
+    }
+}
+
+/// Executes one request; gives what its reply waits for, and what the connection does next.
+#[inline]
+fn run_one(
+    batch: &mut Batch<'_>,
+    client: &mut Client,
+    output: &mut Output,
+    request: Request<'_>,
+    level: AckLevel,
+) -> (Option<(AckLevel, u64)>, After) {
+    let start = output.out.buf.len();
+    let resp3 = client.resp3;
+    let mut reply = Reply::new(&mut output.out, resp3);
+    let (done, after): (Done, After) = dispatch(batch, client, request, &mut reply);
+    if client.reply_mode != ReplyMode::On && silence(client, output, start) {
+        return (None, after);
+    }
+    if done.offset > 0 && done.offset > batch.server.watermarks.committed(level) {
+        let end = output.out.buf.len();
+        output
+            .held
+            .hold(start, end, level, done.offset, done.wrote, resp3);
+        return (Some((level, done.offset)), after);
+    }
+    (None, after)
+}
+
+/// Takes a reply back that the client does not want; whether it was.
+#[cold]
+fn silence(client: &mut Client, output: &mut Output, start: usize) -> bool {
+    match client.reply_mode {
+        ReplyMode::On => return false,
+        ReplyMode::Off => {}
+        ReplyMode::SkipNext => client.reply_mode = ReplyMode::Skip,
+        ReplyMode::Skip => client.reply_mode = ReplyMode::On,
+    }
+    output.out.truncate(start);
+    true
+}
+
+/// How often a connection reads before the others get their turn.
+const READS_PER_TURN: usize = 8;

@@ -1,0 +1,20 @@
+//! Connections: sockets, the state of a client, and what goes out when.
+//!
+//! A connection lives on one worker. One poll function does all of its work: send what may
+//! go, read what has come, execute it, send again. Nothing in it needs `Send`, and it never
+//! holds a lock across an await.
+
+mod client;
+mod connection;
+mod listener;
+mod output;
+mod registry;
+mod stream;
+mod worker;
+
+pub use client::{Client, ReplicaHello, ReplyMode};
+pub use listener::{Incoming, accept_loop, bind_tcp, bind_unix};
+pub use output::Output;
+pub use registry::{ClientInfo, ClientKind, Names, Registry};
+pub use stream::Stream;
+pub use worker::{Worker, WorkerHandle, run_worker};

@@ -1,0 +1,163 @@
+//! All clients of the server, for the commands that list, find or end them.
+
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::task::Waker;
+
+/// What kind of client it is (`CLIENT LIST TYPE`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum ClientKind {
+    /// An ordinary client.
+    Normal = 0,
+    /// A replica of this server.
+    Replica = 1,
+    /// The link to this server's primary.
+    Primary = 2,
+    /// A subscriber.
+    PubSub = 3,
+}
+
+/// What other threads may know of a client. The connection updates it once for a batch.
+pub struct ClientInfo {
+    /// The client's number, never reused.
+    pub id: u64,
+    /// The peer's address.
+    pub addr: String,
+    /// The local address.
+    pub laddr: String,
+    /// The file descriptor.
+    pub fd: i32,
+    /// The worker it lives on.
+    pub worker: usize,
+    /// When it connected, in Unix milliseconds.
+    pub created_ms: i64,
+    /// When it last sent something, in Unix milliseconds.
+    pub active_ms: AtomicI64,
+    /// Its database.
+    pub db: AtomicU32,
+    /// A [`ClientKind`].
+    pub kind: AtomicU32,
+    /// Queued commands, -1 without a transaction.
+    pub multi: AtomicI64,
+    /// Watched keys.
+    pub watch: AtomicUsize,
+    /// Bytes in its query buffer.
+    pub query_bytes: AtomicUsize,
+    /// Bytes in its output buffer.
+    pub output_bytes: AtomicUsize,
+    /// Bytes received and sent, and commands executed.
+    pub bytes_in: AtomicU64,
+    /// Bytes sent.
+    pub bytes_out: AtomicU64,
+    /// Commands executed.
+    pub commands: AtomicU64,
+    /// The protocol version.
+    pub resp: AtomicU32,
+    /// Whether it is blocked.
+    pub blocked: AtomicBool,
+    /// `CLIENT NO-EVICT`.
+    pub no_evict: AtomicBool,
+    /// `CLIENT NO-TOUCH`.
+    pub no_touch: AtomicBool,
+    /// Whether it came over a Unix socket.
+    pub unix: bool,
+    /// Set to end the connection; then wake it.
+    pub killed: AtomicBool,
+    /// Set by `CLIENT UNBLOCK`: 1 as if by timeout, 2 with an error; then wake it.
+    pub unblock: AtomicU32,
+    /// What changes rarely.
+    pub names: Mutex<Names>,
+    /// The connection's task.
+    pub waker: Mutex<Option<Waker>>,
+}
+
+/// What a client says of itself, and what it did last.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// `CLIENT SETNAME`.
+    pub name: Vec<u8>,
+    /// The user it authenticated as.
+    pub user: String,
+    /// `CLIENT SETINFO LIB-NAME`.
+    pub lib_name: Vec<u8>,
+    /// `CLIENT SETINFO LIB-VER`.
+    pub lib_ver: Vec<u8>,
+    /// The last command's full name.
+    pub command: String,
+}
+
+impl ClientInfo {
+    /// Its kind.
+    pub fn kind(&self) -> ClientKind {
+        match self.kind.load(Ordering::Relaxed) {
+            1 => ClientKind::Replica,
+            2 => ClientKind::Primary,
+            3 => ClientKind::PubSub,
+            _ => ClientKind::Normal,
+        }
+    }
+
+    /// Ends the connection.
+    pub fn kill(&self) {
+        self.killed.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Makes the connection's task run.
+    pub fn wake(&self) {
+        if let Some(waker) = &*self.waker.lock() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// The clients by number.
+#[derive(Default)]
+pub struct Registry {
+    clients: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
+    count: AtomicUsize,
+    next_id: AtomicU64,
+}
+
+impl Registry {
+    /// The next client's number.
+    pub fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// How many clients are connected.
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether no client is connected.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a client.
+    pub fn add(&self, client: Arc<ClientInfo>) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.clients.lock().insert(client.id, client);
+    }
+
+    /// Takes a client away.
+    pub fn remove(&self, id: u64) {
+        if self.clients.lock().remove(&id).is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The client with this number.
+    pub fn get(&self, id: u64) -> Option<Arc<ClientInfo>> {
+        self.clients.lock().get(&id).cloned()
+    }
+
+    /// All clients, by number.
+    pub fn all(&self) -> Vec<Arc<ClientInfo>> {
+        self.clients.lock().values().cloned().collect()
+    }
+}

@@ -1,0 +1,199 @@
+//! A worker: one thread, one current-thread runtime, its connections and what they share.
+//!
+//! Connections on a worker take turns; nothing here is touched by another thread but the
+//! [`WorkerHandle`], through which sockets are handed over and commitment is announced.
+
+use super::connection;
+use super::stream::Stream;
+use crate::commit::{AckLevel, LEVELS};
+use crate::execute::{Scratch, Settings};
+use crate::server::Server;
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Waker;
+use tokio::sync::{Notify, mpsc};
+
+/// A job for a worker: runs on its thread, with the worker.
+pub type Job = Box<dyn FnOnce(&Rc<Worker>) + Send>;
+
+/// What other threads hold of a worker.
+pub struct WorkerHandle {
+    /// How many connections it has.
+    pub connections: AtomicUsize,
+    jobs: mpsc::UnboundedSender<Job>,
+    committed: Notify,
+    has_waiting: AtomicBool,
+}
+
+impl WorkerHandle {
+    /// A handle, and the queue from which the worker takes its jobs.
+    pub fn new() -> (Arc<WorkerHandle>, mpsc::UnboundedReceiver<Job>) {
+        let (jobs, queue) = mpsc::unbounded_channel();
+        let handle = WorkerHandle {
+            connections: AtomicUsize::new(0),
+            jobs,
+            committed: Notify::new(),
+            has_waiting: AtomicBool::new(false),
+        };
+        (Arc::new(handle), queue)
+    }
+
+    /// Runs `job` on the worker's thread.
+    pub fn run(&self, job: Job) {
+        // The queue closes only when the process ends.
+        let _ = self.jobs.send(job);
+    }
+
+    /// Tells the worker that a committed offset has moved.
+    pub fn announce_committed(&self) {
+        if self.has_waiting.load(Ordering::SeqCst) {
+            self.committed.notify_one();
+        }
+    }
+}
+
+/// What the connections of a worker share.
+pub struct Worker {
+    /// The server.
+    pub server: &'static Server,
+    /// The worker's number.
+    pub index: usize,
+    /// The worker's handle.
+    pub handle: Arc<WorkerHandle>,
+    /// Buffers of the command being executed.
+    pub scratch: RefCell<Scratch>,
+    /// Where sockets are read into; connections keep only what is incomplete.
+    pub read_buffer: RefCell<Vec<u8>>,
+    settings: RefCell<Rc<Settings>>,
+    settings_version: Cell<u64>,
+    waiting: RefCell<[BinaryHeap<Waiting>; 4]>,
+}
+
+/// A connection that waits for an offset.
+struct Waiting {
+    offset: Reverse<u64>,
+    waker: Waker,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.offset == other.offset
+    }
+}
+impl Eq for Waiting {}
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.offset.cmp(&other.offset)
+    }
+}
+
+impl Worker {
+    fn new(server: &'static Server, index: usize, handle: Arc<WorkerHandle>) -> Self {
+        Worker {
+            server,
+            index,
+            handle,
+            scratch: RefCell::default(),
+            read_buffer: RefCell::new(vec![0; READ_BUFFER]),
+            settings: RefCell::new(Rc::new(server.settings())),
+            settings_version: Cell::new(server.settings_version()),
+            waiting: RefCell::default(),
+        }
+    }
+
+    /// The settings, read anew when they have changed.
+    #[inline]
+    pub fn settings(&self) -> Rc<Settings> {
+        let version = self.server.settings_version();
+        if version != self.settings_version.get() {
+            self.settings_version.set(version);
+            *self.settings.borrow_mut() = Rc::new(self.server.settings());
+        }
+        Rc::clone(&self.settings.borrow())
+    }
+
+    /// Wakes `waker` once `offset` is committed at `level`, or its wait has failed.
+    pub fn wake_when_committed(&self, level: AckLevel, offset: u64, waker: Waker) {
+        self.waiting.borrow_mut()[level as usize].push(Waiting {
+            offset: Reverse(offset),
+            waker,
+        });
+        self.handle.has_waiting.store(true, Ordering::SeqCst);
+        // It may have been committed before the worker was known to wait.
+        let marks = &self.server.watermarks;
+        if marks.committed(level) >= offset || marks.uncertain() >= offset {
+            self.release();
+        }
+    }
+
+    /// Wakes the connections whose offsets are committed by now. Runs on the worker's own
+    /// thread.
+    pub fn release(&self) {
+        let marks = &self.server.watermarks;
+        let mut waiting = self.waiting.borrow_mut();
+        let mut any = false;
+        for level in LEVELS {
+            let heap = &mut waiting[level as usize];
+            if heap.is_empty() {
+                continue;
+            }
+            let reached = marks.committed(level).max(marks.uncertain());
+            while heap.peek().is_some_and(|w| w.offset.0 <= reached) {
+                if let Some(ready) = heap.pop() {
+                    ready.waker.wake();
+                }
+            }
+            any |= !heap.is_empty();
+        }
+        self.handle.has_waiting.store(any, Ordering::SeqCst);
+    }
+
+    /// Takes over a connected socket.
+    pub fn adopt(self: &Rc<Self>, stream: Stream) {
+        self.handle.connections.fetch_add(1, Ordering::Relaxed);
+        let worker = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            connection::serve(&worker, stream).await;
+            worker.handle.connections.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+}
+
+/// Runs a worker until the process ends.
+pub fn run_worker(
+    server: &'static Server,
+    index: usize,
+    handle: Arc<WorkerHandle>,
+    mut jobs: mpsc::UnboundedReceiver<Job>,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async move {
+        let worker = Rc::new(Worker::new(server, index, handle));
+        let releasing = Rc::clone(&worker);
+        tokio::task::spawn_local(async move {
+            loop {
+                releasing.handle.committed.notified().await;
+                releasing.release();
+            }
+        });
+        while let Some(job) = jobs.recv().await {
+            job(&worker);
+        }
+    });
+    Ok(())
+}
+
+/// Bytes read from a socket at once.
+const READ_BUFFER: usize = 64 * 1024;

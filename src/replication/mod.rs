@@ -1,0 +1,24 @@
+//! Consumer two of the write log: links to replicas, and the link to a primary.
+//!
+//! The wire is PSYNC as Redis speaks it. Nodes of our own kind recognise each other by the
+//! capability `lockstep` and then push acknowledgements: a replica sends `REPLCONF ACK
+//! <applied> FACK <fsynced>` after every batch it applies and after every fsync that moved.
+//!
+//! `state` is who this node is (role, replication ids); `primary` serves a replica's link,
+//! `replica` follows a primary; `handshake` is the dialogue that both begin with.
+//!
+//! What must stay true: a replica's log holds the primary's bytes unchanged, so that offsets
+//! agree along a chain; a replica acknowledges only whole units (commands, transactions).
+
+mod handshake;
+mod latency;
+mod primary;
+mod replica;
+mod state;
+
+pub use primary::serve_replica;
+pub use replica::follow;
+pub use state::{LinkState, ReplicaLink, Replication, Role, Upstream, UpstreamState};
+
+/// The capability by which nodes of our own kind recognise each other.
+pub const CAPABILITY: &str = "lockstep";

@@ -1,0 +1,393 @@
+//! The primary's end of a link to a replica.
+//!
+//! One poll function sends what is new in the log and reads acknowledgements. It runs on the
+//! worker that accepted the connection: everything that connections of that worker append
+//! in one turn goes out in one send.
+
+use super::CAPABILITY;
+use super::state::{LinkState, ReplicaLink};
+use crate::commit::{Acked, Event};
+use crate::net::{Client, ClientKind, Stream, Worker};
+use crate::protocol::{Args, Limits, Parsed, RequestReader};
+use crate::server::Server;
+use crate::snapshot;
+use crate::time::{Duration, Instant};
+use crate::write_log::ConsumerId;
+use bytes::{Buf, Bytes};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+/// Serves a replica that asked for the stream from `offset` (the next byte, counted from 1
+/// as PSYNC does) of the history `replid`.
+pub async fn serve_replica(
+    worker: &Rc<Worker>,
+    mut stream: Stream,
+    client: Client,
+    replid: String,
+    offset: i64,
+) {
+    let server = worker.server;
+    let link = make_link(&stream, &client);
+    client.info.kind.store(ClientKind::Replica as u32, Ordering::Relaxed);
+    server.clients.add(Arc::clone(&client.info));
+    server.replication.add_link(Arc::clone(&link));
+    let result = serve(server, &mut stream, &client, &link, &replid, offset).await;
+    if let Err(error) = result {
+        tracing::warn!(replica = %link.id, %error, "link to replica ended");
+    }
+    server.clients.remove(client.id);
+    if server.replication.remove_link(&link) {
+        server.authority().tell(Event::Detached(link.id.clone()));
+    }
+    server.wake_ack_waiters();
+}
+
+fn make_link(stream: &Stream, client: &Client) -> Arc<ReplicaLink> {
+    let peer = stream.peer();
+    let peer_host = peer.rsplit_once(':').map_or(&*peer, |(host, _)| host);
+    let peer_host = peer_host.trim_matches(['[', ']']);
+    let address = client.replica.address.clone();
+    let address = address.unwrap_or_else(|| peer_host.to_owned());
+    let port = client.replica.port;
+    // A replica that does not say where it serves clients is known by its connection.
+    let id = if port == 0 {
+        peer.clone()
+    } else {
+        format!("{address}:{port}")
+    };
+    Arc::new(ReplicaLink {
+        id,
+        address,
+        port,
+        client_id: client.id,
+        pushes: client.replica.capabilities.iter().any(|c| c == CAPABILITY),
+        state: Mutex::new(LinkState::WaitSnapshot),
+        applied: AtomicU64::new(0),
+        fsynced: AtomicU64::new(0),
+        acked_at: Mutex::new(Instant::now()),
+        latency: Mutex::default(),
+        closing: AtomicBool::new(false),
+    })
+}
+
+async fn serve(
+    server: &'static Server,
+    stream: &mut Stream,
+    client: &Client,
+    link: &Arc<ReplicaLink>,
+    replid: &str,
+    offset: i64,
+) -> io::Result<()> {
+    // PSYNC names the first byte wanted, counted from 1; a cursor is the bytes had.
+    let have = u64::try_from(offset - 1).ok();
+    let (start, consumer) = match have {
+        Some(have)
+            if server.replication.shares_history(replid, have) && server.log.holds(have) =>
+        {
+            let cursor = Cursor::new(server, have);
+            server.stats.partial_syncs.fetch_add(1, Ordering::Relaxed);
+            let answer = format!("+CONTINUE {}\r\n", server.replication.replid());
+            stream.write_all(answer.as_bytes()).await?;
+            tracing::info!(replica = %link.id, offset = have, "partial resync");
+            (have, cursor)
+        }
+        _ => {
+            if have.is_some() {
+                let refused = &server.stats.refused_partial_syncs;
+                refused.fetch_add(1, Ordering::Relaxed);
+            }
+            full_sync(server, stream, client, link).await?
+        }
+    };
+    *link.state.lock() = LinkState::Online;
+    *link.acked_at.lock() = Instant::now();
+    link.applied.store(0, Ordering::SeqCst);
+    server.authority().tell(Event::Attached(link.id.clone()));
+    let mut sender = Sender {
+        server,
+        stream,
+        link,
+        client,
+        consumer,
+        cursor: start,
+        parts: VecDeque::new(),
+        reader: RequestReader::default(),
+        input: Vec::new(),
+        timer: Box::pin(tokio::time::sleep(TIMER)),
+    };
+    poll_fn(|cx| sender.poll(cx)).await
+}
+
+/// Sends a full copy; gives the offset at which the stream goes on, and the cursor that
+/// keeps the log from there.
+async fn full_sync(
+    server: &'static Server,
+    stream: &mut Stream,
+    client: &Client,
+    link: &Arc<ReplicaLink>,
+) -> io::Result<(u64, Cursor)> {
+    if !link.pushes {
+        stream
+            .write_all(b"-ERR full resynchronisation needs a replica that announces 'capa lockstep'\r\n")
+            .await?;
+        return Err(io::Error::other("the replica needs an RDB file"));
+    }
+    server.stats.full_syncs.fetch_add(1, Ordering::Relaxed);
+    let copy = snapshot::begin(server, "full resync").await;
+    let (offset, mut chunks, cursor) = (copy.offset, copy.chunks, Cursor::from(server, copy.cursor));
+    *link.state.lock() = LinkState::SendSnapshot;
+    tracing::info!(replica = %link.id, client = client.id, offset, "full resync begins");
+    let mark = crate::random::hex40();
+    let head = format!(
+        "+FULLRESYNC {} {offset}\r\n$EOF:{mark}\r\n",
+        server.replication.replid()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    while let Some(chunk) = chunks.recv().await {
+        let limit = server.output_limit(ClientKind::Replica).hard;
+        let behind = server.log.end() - offset;
+        if limit > 0 && behind as usize > limit {
+            return Err(io::Error::other(
+                "the stream outgrew client-output-buffer-limit during the full resync",
+            ));
+        }
+        let chunk = chunk.map_err(io::Error::other)?;
+        stream.write_all(&chunk).await?;
+    }
+    stream.write_all(mark.as_bytes()).await?;
+    tracing::info!(replica = %link.id, "full resync sent");
+    Ok((offset, cursor))
+}
+
+/// A consumer of the log that is removed when dropped.
+struct Cursor {
+    server: &'static Server,
+    id: ConsumerId,
+    waker: Arc<Mutex<Option<Waker>>>,
+}
+
+impl Cursor {
+    fn new(server: &'static Server, at: u64) -> Self {
+        let (id, waker) = consumer(server, at);
+        Cursor { server, id, waker }
+    }
+
+    fn from(server: &'static Server, (id, waker): snapshot::LogCursor) -> Self {
+        Cursor { server, id, waker }
+    }
+}
+
+/// Adds a consumer that wakes whatever waker is stored.
+pub(crate) fn consumer(server: &'static Server, at: u64) -> snapshot::LogCursor {
+    let waker: Arc<Mutex<Option<Waker>>> = Arc::default();
+    let to_wake = Arc::clone(&waker);
+    let id = server.log.add_consumer(at, move || {
+        if let Some(waker) = &*to_wake.lock() {
+            waker.wake_by_ref();
+        }
+    });
+    (id, waker)
+}
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        self.server.log.remove_consumer(self.id);
+    }
+}
+
+struct Sender<'a> {
+    server: &'static Server,
+    stream: &'a mut Stream,
+    link: &'a Arc<ReplicaLink>,
+    client: &'a Client,
+    consumer: Cursor,
+    cursor: u64,
+    parts: VecDeque<Bytes>,
+    reader: RequestReader,
+    input: Vec<u8>,
+    timer: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl Sender<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        *self.consumer.waker.lock() = Some(cx.waker().clone());
+        if let Err(error) = self.check(cx) {
+            return Poll::Ready(Err(error));
+        }
+        if let Poll::Ready(result) = self.poll_acks(cx) {
+            return Poll::Ready(result);
+        }
+        self.poll_send(cx)
+    }
+
+    /// Ends the link when it should end; keeps a timer running for that.
+    fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let killed = self.client.info.killed.load(Ordering::Relaxed);
+        if killed || self.link.closing.load(Ordering::SeqCst) {
+            return Err(io::Error::other("closed by this server"));
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            self.timer = Box::pin(tokio::time::sleep(TIMER));
+            let timeout = self.server.config.current().repl_timeout_seconds;
+            if self.link.acked_at.lock().elapsed() > Duration::from_secs(timeout) {
+                return Err(io::Error::other("no acknowledgement within repl-timeout"));
+            }
+            let limit = self.server.output_limit(ClientKind::Replica);
+            let behind = (self.server.log.end() - self.cursor) as usize;
+            if limit.hard > 0 && behind > limit.hard {
+                return Err(io::Error::other(
+                    "the replica is behind by more than client-output-buffer-limit",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.parts.is_empty() {
+                let Ok(read) = self.server.log.read(self.cursor, READ_AT_ONCE) else {
+                    return Poll::Ready(Err(io::Error::other("the log no longer reaches back")));
+                };
+                if read.parts.is_empty() {
+                    if self.server.log.wait(self.consumer.id, self.cursor) {
+                        return Poll::Pending;
+                    }
+                    continue;
+                }
+                self.cursor = read.end;
+                self.parts.extend(read.parts);
+                self.server.log.consumed(self.consumer.id, self.cursor);
+            }
+            let mut slices = [const { IoSlice::new(&[]) }; 64];
+            let count = self.parts.len().min(slices.len());
+            for (slice, part) in slices.iter_mut().zip(&self.parts) {
+                *slice = IoSlice::new(part);
+            }
+            let written =
+                Pin::new(&mut *self.stream).poll_write_vectored(cx, &slices[..count]);
+            match written {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                Poll::Ready(Ok(n)) => self.sent(n),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn sent(&mut self, mut n: usize) {
+        self.server
+            .stats
+            .bytes_out
+            .fetch_add(n as u64, Ordering::Relaxed);
+        while let Some(part) = self.parts.front_mut() {
+            if n < part.len() {
+                part.advance(n);
+                return;
+            }
+            n -= part.len();
+            self.parts.pop_front();
+        }
+        self.link.latency.lock().sent(self.cursor, Instant::now());
+    }
+
+    fn poll_acks(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut space = [0u8; 4096];
+        loop {
+            let mut buf = ReadBuf::new(&mut space);
+            match Pin::new(&mut *self.stream).poll_read(cx, &mut buf) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => {}
+            }
+            if buf.filled().is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.input.extend_from_slice(buf.filled());
+            if let Err(error) = self.take_acks() {
+                return Poll::Ready(Err(error));
+            }
+        }
+    }
+
+    fn take_acks(&mut self) -> io::Result<()> {
+        let limits = Limits::default();
+        let mut at = 0;
+        let mut newest = None;
+        loop {
+            let rest = &self.input[at..];
+            match self.reader.parse(rest, &limits) {
+                Ok(Parsed::Incomplete) => break,
+                Ok(Parsed::Nothing(n)) => at += n,
+                Ok(Parsed::Request(n)) => {
+                    newest = parse_ack(self.reader.args(rest)).or(newest);
+                    at += n;
+                }
+                Err(error) => return Err(io::Error::other(error.to_string())),
+            }
+        }
+        self.input.drain(..at);
+        if self.input.len() > 64 * 1024 {
+            return Err(io::Error::other("the replica misbehaved: a huge request"));
+        }
+        if let Some((applied, fsynced)) = newest {
+            self.acknowledged(applied, fsynced)?;
+        }
+        Ok(())
+    }
+
+    fn acknowledged(&mut self, applied: u64, fsynced: Option<u64>) -> io::Result<()> {
+        let link = self.link;
+        if applied > self.cursor {
+            return Err(io::Error::other(
+                "the replica misbehaved: it acknowledged what it was not sent",
+            ));
+        }
+        let now = Instant::now();
+        *link.acked_at.lock() = now;
+        link.latency.lock().acknowledged(applied, now);
+        link.applied.store(applied, Ordering::SeqCst);
+        if let Some(fsynced) = fsynced {
+            link.fsynced.store(fsynced.min(applied), Ordering::SeqCst);
+        }
+        let acked = Acked {
+            received: applied,
+            applied,
+            fsynced: link.fsynced.load(Ordering::SeqCst),
+        };
+        self.server
+            .authority()
+            .tell(Event::Acked(link.id.clone(), acked));
+        self.server.wake_ack_waiters();
+        Ok(())
+    }
+}
+
+/// `REPLCONF ACK <applied> [FACK <fsynced>]`; anything else a replica says is ignored.
+fn parse_ack(args: Args<'_>) -> Option<(u64, Option<u64>)> {
+    if !args.is(0, "replconf") || !args.is(1, "ack") {
+        return None;
+    }
+    let number = |i| {
+        args.get(i)
+            .and_then(crate::number::parse_i64)
+            .and_then(|n| u64::try_from(n).ok())
+    };
+    let fsynced = if args.is(3, "fack") { number(4) } else { None };
+    Some((number(2)?, fsynced))
+}
+
+/// Bytes of the log taken at once.
+const READ_AT_ONCE: usize = 1 << 20;
+/// How often a link looks at its bounds.
+const TIMER: Duration = Duration::from_millis(500);

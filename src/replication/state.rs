@@ -1,0 +1,301 @@
+//! Who this node is: its role, its replication ids, its links.
+
+use super::latency::AckLatency;
+use crate::commit::AckLevel;
+use crate::time::Instant;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// A node's role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It decides the order of writes.
+    Primary,
+    /// It follows another node.
+    Replica(Upstream),
+}
+
+/// The node that a replica follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its host.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// Where the link to the primary stands, in the words of `ROLE` and `INFO`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpstreamState {
+    /// To be connected.
+    #[default]
+    Connect,
+    /// The handshake runs.
+    Handshake,
+    /// A full copy is being received.
+    Sync,
+    /// The stream is followed.
+    Connected,
+}
+
+impl UpstreamState {
+    /// The word that `ROLE` uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            UpstreamState::Connect => "connect",
+            UpstreamState::Handshake => "handshake",
+            UpstreamState::Sync => "sync",
+            UpstreamState::Connected => "connected",
+        }
+    }
+}
+
+/// Where the link to a replica stands, in the words of `INFO`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// It waits for a snapshot to begin.
+    WaitSnapshot,
+    /// A full copy is being sent.
+    SendSnapshot,
+    /// The stream is being sent.
+    Online,
+}
+
+impl LinkState {
+    /// The word that `INFO` uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            LinkState::WaitSnapshot => "wait_bgsave",
+            LinkState::SendSnapshot => "send_bulk",
+            LinkState::Online => "online",
+        }
+    }
+}
+
+/// A replica's link as others see it.
+pub struct ReplicaLink {
+    /// The member's name: address and port that the replica announces.
+    pub id: String,
+    /// The address.
+    pub address: String,
+    /// The port on which it serves clients.
+    pub port: u16,
+    /// The client's number.
+    pub client_id: u64,
+    /// Whether it pushes acknowledgements.
+    pub pushes: bool,
+    /// Where the link stands.
+    pub state: Mutex<LinkState>,
+    /// Applied there.
+    pub applied: AtomicU64,
+    /// Fsynced there.
+    pub fsynced: AtomicU64,
+    /// When it last acknowledged.
+    pub acked_at: Mutex<Instant>,
+    /// How long it takes to acknowledge.
+    pub latency: Mutex<AckLatency>,
+    /// Set to end the link.
+    pub closing: AtomicBool,
+}
+
+struct Identity {
+    role: Role,
+    replid: String,
+    /// The id before the last promotion, and the offset up to which it is valid.
+    previous: Option<(String, u64)>,
+    upstream_state: UpstreamState,
+    /// When the link to the primary was last heard of, or lost.
+    upstream_heard: Instant,
+    /// Grows with every change of role, so that tasks of an old role notice.
+    generation: u64,
+    /// Why the primary's last offer was refused.
+    refusal: Option<String>,
+}
+
+/// See the module's documentation.
+pub struct Replication {
+    identity: Mutex<Identity>,
+    links: Mutex<Vec<Arc<ReplicaLink>>>,
+    changed: tokio::sync::Notify,
+}
+
+impl Replication {
+    /// A primary with a fresh replication id.
+    pub fn new() -> Self {
+        Replication {
+            identity: Mutex::new(Identity {
+                role: Role::Primary,
+                replid: crate::random::hex40(),
+                previous: None,
+                upstream_state: UpstreamState::Connect,
+                upstream_heard: Instant::now(),
+                generation: 0,
+                refusal: None,
+            }),
+            links: Mutex::new(Vec::new()),
+            changed: tokio::sync::Notify::new(),
+        }
+    }
+
+    /// The role.
+    pub fn role(&self) -> Role {
+        self.identity.lock().role.clone()
+    }
+
+    /// Whether this node is a replica.
+    pub fn is_replica(&self) -> bool {
+        matches!(self.identity.lock().role, Role::Replica(_))
+    }
+
+    /// The replication id.
+    pub fn replid(&self) -> String {
+        self.identity.lock().replid.clone()
+    }
+
+    /// The previous replication id and the offset up to which it is valid.
+    pub fn previous(&self) -> Option<(String, u64)> {
+        self.identity.lock().previous.clone()
+    }
+
+    /// Takes over an id that was stored, at start.
+    pub fn restore(&self, replid: String) {
+        self.identity.lock().replid = replid;
+    }
+
+    /// Takes over the primary's id: after a full resync without a past, after a partial one
+    /// with the old id as the previous one.
+    pub fn adopt(&self, replid: &str, keep_previous_until: Option<u64>) {
+        let mut identity = self.identity.lock();
+        if identity.replid == replid {
+            return;
+        }
+        let old = std::mem::replace(&mut identity.replid, replid.to_owned());
+        identity.previous = keep_previous_until.map(|offset| (old, offset));
+    }
+
+    /// Becomes a primary whose history ends at `offset`: a new id, the old as the second.
+    /// False if it is one already.
+    pub fn promote(&self, offset: u64) -> bool {
+        let mut identity = self.identity.lock();
+        if identity.role == Role::Primary {
+            return false;
+        }
+        identity.role = Role::Primary;
+        identity.generation += 1;
+        let old = std::mem::replace(&mut identity.replid, crate::random::hex40());
+        identity.previous = Some((old, offset));
+        identity.refusal = None;
+        drop(identity);
+        self.changed.notify_waiters();
+        true
+    }
+
+    /// Becomes a replica; gives the generation that the following task belongs to. `None` if
+    /// it follows that node already.
+    pub fn demote(&self, upstream: Upstream) -> Option<u64> {
+        let mut identity = self.identity.lock();
+        if identity.role == Role::Replica(upstream.clone()) {
+            return None;
+        }
+        identity.role = Role::Replica(upstream);
+        identity.generation += 1;
+        identity.upstream_state = UpstreamState::Connect;
+        identity.upstream_heard = Instant::now();
+        identity.refusal = None;
+        let generation = identity.generation;
+        drop(identity);
+        self.changed.notify_waiters();
+        Some(generation)
+    }
+
+    /// Whether tasks of this generation should go on.
+    pub fn is_current(&self, generation: u64) -> bool {
+        self.identity.lock().generation == generation
+    }
+
+    /// Resolves at the next change of role.
+    pub async fn role_changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Where the link to the primary stands, and when it was last heard of.
+    pub fn upstream_state(&self) -> (UpstreamState, Instant) {
+        let identity = self.identity.lock();
+        (identity.upstream_state, identity.upstream_heard)
+    }
+
+    /// Notes where the link to the primary stands.
+    pub fn set_upstream_state(&self, generation: u64, state: UpstreamState) {
+        let mut identity = self.identity.lock();
+        if identity.generation == generation {
+            identity.upstream_state = state;
+            identity.upstream_heard = Instant::now();
+        }
+    }
+
+    /// Notes that the primary was heard of.
+    pub fn heard_upstream(&self) {
+        self.identity.lock().upstream_heard = Instant::now();
+    }
+
+    /// Notes why the primary's offer was refused.
+    pub fn set_refusal(&self, why: Option<String>) {
+        self.identity.lock().refusal = why;
+    }
+
+    /// Why the primary's last offer was refused.
+    pub fn refusal(&self) -> Option<String> {
+        self.identity.lock().refusal.clone()
+    }
+
+    /// Whether a replica that knows `replid` and wants the bytes after `offset` shares our
+    /// history up to there.
+    pub fn shares_history(&self, replid: &str, offset: u64) -> bool {
+        let identity = self.identity.lock();
+        replid == identity.replid
+            || identity
+                .previous
+                .as_ref()
+                .is_some_and(|(id, until)| id == replid && offset <= *until)
+    }
+
+    /// The links to replicas.
+    pub fn links(&self) -> Vec<Arc<ReplicaLink>> {
+        self.links.lock().clone()
+    }
+
+    /// Adds a link. An older one of the same member is told to end.
+    pub fn add_link(&self, link: Arc<ReplicaLink>) {
+        let mut links = self.links.lock();
+        for old in links.iter().filter(|old| old.id == link.id) {
+            old.closing.store(true, Ordering::SeqCst);
+        }
+        links.retain(|old| old.id != link.id);
+        links.push(link);
+    }
+
+    /// Takes a link away; whether it was still the member's current one.
+    pub fn remove_link(&self, link: &Arc<ReplicaLink>) -> bool {
+        let mut links = self.links.lock();
+        let before = links.len();
+        links.retain(|other| !Arc::ptr_eq(other, link));
+        links.len() < before
+    }
+
+    /// How many replicas have acknowledged `offset` at `level`.
+    pub fn count_acked(&self, level: AckLevel, offset: u64) -> usize {
+        let acked = |link: &&Arc<ReplicaLink>| match level {
+            AckLevel::Fsynced => link.fsynced.load(Ordering::SeqCst) >= offset,
+            _ => link.applied.load(Ordering::SeqCst) >= offset,
+        };
+        let online = |link: &&Arc<ReplicaLink>| *link.state.lock() == LinkState::Online;
+        self.links.lock().iter().filter(online).filter(acked).count()
+    }
+}
+
+impl Default for Replication {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,273 @@
+//! What the server owns. It lives until the process ends.
+
+use super::live::{Live, OutputLimit};
+use super::stats::Stats;
+use crate::aof::Aof;
+use crate::commit::{AckLevel, Event, Rules, Watermarks};
+use crate::config::ConfigHandle;
+use crate::coordination::{Authority, LocalAuthority, Parts};
+use crate::execute::{BlockOn, Garbage, Gates, Settings};
+use crate::keyspace::Keyspace;
+use crate::net::{ClientKind, Registry, WorkerHandle};
+use crate::protocol::{Reply, WireError};
+use crate::replication::Replication;
+use crate::time::{self, Instant};
+use crate::write_log::WriteLog;
+use parking_lot::Mutex;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+
+/// Everything that outlives a connection. There is one for a process, leaked on purpose:
+/// its parts refer to each other for as long as any thread runs.
+pub struct Server {
+    /// The configuration.
+    pub config: ConfigHandle,
+    /// Its values for the data path.
+    pub live: Live,
+    /// The data.
+    pub keyspace: Keyspace,
+    /// The order of writes.
+    pub log: WriteLog,
+    /// The committed offsets.
+    pub watermarks: Watermarks,
+    /// Conditions that refuse commands.
+    pub gates: Gates,
+    /// Counters.
+    pub stats: Stats,
+    /// The clients.
+    pub clients: Registry,
+    /// This node's role and its links.
+    pub replication: Replication,
+    /// The append-only file.
+    pub aof: Aof,
+    /// Identifies this run of the process.
+    pub run_id: String,
+    /// When the server started.
+    pub started: Instant,
+    /// When the server started, in Unix seconds.
+    pub started_at: i64,
+    authority: OnceLock<LocalAuthority>,
+    workers: OnceLock<Vec<Arc<WorkerHandle>>>,
+    garbage: Mutex<Sender<Garbage>>,
+    /// Connections that wait for acknowledgements (`WAIT`).
+    ack_waiters: Mutex<Vec<Waker>>,
+    /// Set when the server should stop; the text says why.
+    pub stopping: tokio::sync::watch::Sender<Option<String>>,
+}
+
+impl Server {
+    /// Makes the server. Nothing runs yet.
+    pub fn new(config: ConfigHandle) -> &'static Server {
+        let (garbage, rubbish) = channel();
+        let current = config.current();
+        let server: &'static Server = Box::leak(Box::new(Server {
+            live: Live::default(),
+            keyspace: Keyspace::new(current.databases),
+            log: WriteLog::new(0, current.repl_backlog_size),
+            watermarks: Watermarks::default(),
+            gates: Gates::default(),
+            stats: Stats::default(),
+            clients: Registry::default(),
+            replication: Replication::new(),
+            aof: Aof::new(),
+            run_id: crate::random::hex40(),
+            started: Instant::now(),
+            started_at: time::unix_seconds(),
+            authority: OnceLock::new(),
+            workers: OnceLock::new(),
+            garbage: Mutex::new(garbage),
+            ack_waiters: Mutex::new(Vec::new()),
+            stopping: tokio::sync::watch::channel(None).0,
+            config,
+        }));
+        server.apply_config();
+        let parts = Parts {
+            log: &server.log,
+            marks: &server.watermarks,
+            gates: &server.gates,
+            announce: Box::new(|| server.announce_committed()),
+        };
+        let authority = LocalAuthority::new(server.rules(), parts);
+        // Nobody else has seen the server yet.
+        let _ = server.authority.set(authority);
+        spawn_free_thread(rubbish);
+        server
+    }
+
+    /// Publishes the configuration's values to those who read them.
+    pub fn apply_config(&self) {
+        let config = self.config.current();
+        self.live.publish(super::start::live_values(&config));
+        self.log.set_backlog(config.repl_backlog_size);
+        if let Some(authority) = self.authority.get() {
+            authority.tell(Event::Rules(self.rules()));
+        }
+    }
+
+    fn rules(&self) -> Rules {
+        super::start::rules(&self.config.current())
+    }
+
+    /// Who decides membership.
+    pub fn authority(&self) -> &dyn Authority {
+        // Set before the server is handed out by `new`.
+        self.authority.get().expect("the server is complete")
+    }
+
+    /// The workers, once they run.
+    pub fn workers(&self) -> &[Arc<WorkerHandle>] {
+        self.workers.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Says which workers there are; once.
+    pub fn set_workers(&self, workers: Vec<Arc<WorkerHandle>>) {
+        let _ = self.workers.set(workers);
+    }
+
+    /// The worker with the fewest connections.
+    pub fn least_loaded_worker(&self) -> &Arc<WorkerHandle> {
+        self.workers()
+            .iter()
+            .min_by_key(|worker| worker.connections.load(Ordering::Relaxed))
+            .expect("listeners start after the workers")
+    }
+
+    /// Tells every worker that a committed offset has moved.
+    pub fn announce_committed(&self) {
+        for worker in self.workers() {
+            worker.announce_committed();
+        }
+        self.wake_ack_waiters();
+    }
+
+    /// Wakes those who wait for acknowledgements to look again.
+    pub fn wake_ack_waiters(&self) {
+        for waker in std::mem::take(&mut *self.ack_waiters.lock()) {
+            waker.wake();
+        }
+    }
+
+    /// Frees something large on the thread for that.
+    pub fn free_later(&self, garbage: Garbage) {
+        // If that thread is gone the process is ending, and the value is freed here.
+        let _ = self.garbage.lock().send(garbage);
+    }
+
+    /// Answers a blocked client if what it waits for is there or its time is up; otherwise
+    /// sees to it that `waker` is woken.
+    pub fn try_unblock(
+        &self,
+        on: &BlockOn,
+        timed_out: bool,
+        reply: &mut Reply<'_>,
+        waker: &Waker,
+    ) -> bool {
+        // First ask to be woken, then look: what happens in between is not missed.
+        self.ack_waiters.lock().push(waker.clone());
+        match on {
+            BlockOn::Pause => !self.gates.has(Gates::PAUSED | Gates::PAUSED_WRITES),
+            BlockOn::Replicas { count, offset, .. } => {
+                let reached = self.replication.count_acked(AckLevel::Applied, *offset);
+                if reached < *count && !timed_out {
+                    return false;
+                }
+                reply.int(reached as i64);
+                true
+            }
+            BlockOn::Files {
+                local,
+                count,
+                offset,
+                ..
+            } => {
+                let reached = self.replication.count_acked(AckLevel::Fsynced, *offset);
+                let here = self.aof.fsynced() >= *offset;
+                if (reached < *count || (*local && !here)) && !timed_out {
+                    return false;
+                }
+                reply.array(2);
+                reply.int(i64::from(here));
+                reply.int(reached as i64);
+                true
+            }
+        }
+    }
+
+    /// The error that writes get while the append-only file cannot be written.
+    pub fn file_error(&self) -> WireError {
+        WireError::new(format!(
+            "MISCONF Errors writing to the AOF file: {}",
+            self.aof.last_error().unwrap_or_default()
+        ))
+    }
+
+    /// A copy of the settings.
+    pub fn settings(&self) -> Settings {
+        self.live.settings()
+    }
+
+    /// Changes whenever the settings do.
+    #[inline]
+    pub fn settings_version(&self) -> u64 {
+        self.live.version()
+    }
+
+    /// The level that replies wait for unless their client asked for another.
+    #[inline]
+    pub fn sync_level(&self) -> AckLevel {
+        self.live.sync_level()
+    }
+
+    /// Held bytes at which a client's socket is no longer read.
+    pub fn held_reply_limit(&self) -> usize {
+        self.live.held_per_client()
+    }
+
+    /// `client-query-buffer-limit` in bytes.
+    pub fn query_buffer_limit(&self) -> usize {
+        self.live.query_buffer()
+    }
+
+    /// Whether the default user has a password.
+    pub fn requires_password(&self) -> bool {
+        self.live.requires_password()
+    }
+
+    /// The bounds on a client's unsent output.
+    pub fn output_limit(&self, kind: ClientKind) -> OutputLimit {
+        self.live.output_limit(kind)
+    }
+
+    /// `maxclients`.
+    pub fn max_clients(&self) -> usize {
+        self.live.max_clients()
+    }
+
+    /// `tcp-keepalive` in seconds.
+    pub fn keepalive_seconds(&self) -> u64 {
+        self.live.keepalive_seconds()
+    }
+
+    /// Whether only loopback connections are admitted.
+    pub fn is_protected(&self) -> bool {
+        self.live.protected()
+    }
+
+    /// Asks the server to stop.
+    pub fn stop(&self, why: &str) {
+        self.stopping.send_replace(Some(why.to_owned()));
+    }
+}
+
+/// Values that take long to free must not be freed by a thread that executes commands.
+fn spawn_free_thread(rubbish: Receiver<Garbage>) {
+    let spawned = std::thread::Builder::new()
+        .name("lazy-free".into())
+        .spawn(move || rubbish.into_iter().for_each(drop));
+    if let Err(error) = spawned {
+        // Values are then freed where they are sent from.
+        tracing::warn!(%error, "no thread for freeing large values");
+    }
+}

@@ -1,0 +1,125 @@
+//! Counters for `INFO`.
+
+use crate::protocol::WireError;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What the server has done since it started, or since `CONFIG RESETSTAT`.
+#[derive(Default)]
+#[allow(missing_docs)]
+pub struct Stats {
+    pub connections: AtomicU64,
+    pub rejected_connections: AtomicU64,
+    pub commands: AtomicU64,
+    pub bytes_in: AtomicU64,
+    pub bytes_out: AtomicU64,
+    pub hits: AtomicU64,
+    pub misses: AtomicU64,
+    pub expired_keys: AtomicU64,
+    pub expired_fields: AtomicU64,
+    pub evicted_keys: AtomicU64,
+    pub error_replies: AtomicU64,
+    pub protocol_errors: AtomicU64,
+    pub changes: AtomicU64,
+    pub full_syncs: AtomicU64,
+    pub partial_syncs: AtomicU64,
+    pub refused_partial_syncs: AtomicU64,
+    errors: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Stats {
+    /// Counts lookups.
+    #[inline]
+    pub fn count_lookups(&self, hits: u64, misses: u64) {
+        if hits > 0 {
+            self.hits.fetch_add(hits, Ordering::Relaxed);
+        }
+        if misses > 0 {
+            self.misses.fetch_add(misses, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts keys that expired.
+    pub fn count_expired(&self, keys: u64) {
+        self.expired_keys.fetch_add(keys, Ordering::Relaxed);
+    }
+
+    /// Counts hash fields that expired.
+    pub fn count_expired_fields(&self, fields: u64) {
+        self.expired_fields.fetch_add(fields, Ordering::Relaxed);
+    }
+
+    /// Counts changes of the keyspace.
+    #[inline]
+    pub fn count_changes(&self, changes: u64) {
+        self.changes.fetch_add(changes, Ordering::Relaxed);
+    }
+
+    /// Counts what one batch of a connection received and executed.
+    #[inline]
+    pub fn count_batch(&self, received: usize, executed: u64) {
+        self.bytes_in.fetch_add(received as u64, Ordering::Relaxed);
+        self.commands.fetch_add(executed, Ordering::Relaxed);
+    }
+
+    /// Counts an error reply, by its code.
+    pub fn count_error(&self, error: &WireError) {
+        self.error_replies.fetch_add(1, Ordering::Relaxed);
+        let mut errors = self.errors.lock();
+        match errors.get_mut(error.code()) {
+            Some(count) => *count += 1,
+            // Codes come from us, but a bound costs nothing.
+            None if errors.len() < 128 => {
+                errors.insert(error.code().to_owned(), 1);
+            }
+            None => {}
+        }
+    }
+
+    /// Error replies by code.
+    pub fn errors(&self) -> Vec<(String, u64)> {
+        let errors = self.errors.lock();
+        errors.iter().map(|(code, n)| (code.clone(), *n)).collect()
+    }
+
+    /// Counts a client that broke the protocol.
+    pub fn count_protocol_error(&self) {
+        self.protocol_errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a connection.
+    pub fn count_connection(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a connection that was turned away.
+    pub fn count_rejected_connection(&self) {
+        self.rejected_connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Sets the counters back to zero, as `CONFIG RESETSTAT` does. The count of changes
+    /// stays: it belongs to persistence.
+    pub fn reset(&self) {
+        for counter in [
+            &self.connections,
+            &self.rejected_connections,
+            &self.commands,
+            &self.bytes_in,
+            &self.bytes_out,
+            &self.hits,
+            &self.misses,
+            &self.expired_keys,
+            &self.expired_fields,
+            &self.evicted_keys,
+            &self.error_replies,
+            &self.protocol_errors,
+            &self.full_syncs,
+            &self.partial_syncs,
+            &self.refused_partial_syncs,
+        ] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        self.errors.lock().clear();
+    }
+}
