@@ -109,10 +109,12 @@ class Runner:
         finally:
             for side in sides:
                 side.close()
-            if not tested.alive():
-                raise servers.NotStarted(f"{tested.name} died during {case.script}:{case.line}\n{tested.log_tail()}")
-            for side in sides:
-                _restore(side.server)
+            for server in (truth, tested):
+                if not _answers(server):
+                    print(f"\nFAILED {case.script}.script:{case.line}: {server.name} died or hung\n{server.log_tail()}")
+                    self.failed += 1
+                    server.restart()
+                _restore(server)
 
     def _prepare(self, case: Case, sides: list[Side]) -> None:
         touched = {
@@ -124,7 +126,7 @@ class Runner:
         for side in sides:
             control = _control(side.server)
             control.call("FLUSHALL")
-            side.server.touched = [(name, control.call("CONFIG", "GET", name)) for name in touched]
+            side.server.touched = [(name, control.call("CONFIG", "GET", name)) for name in sorted(touched)]
 
     def _step(self, case: Case, step: Step, sides: list[Side]) -> None:
         if step.verb == "sleep":
@@ -210,7 +212,7 @@ class OracleRunner(Runner):
 
 
 def _picked(step: Step, reply: Reply) -> bytes:
-    text = reply.text or b""
+    text = reply.text or (reply.items[0].text if reply.items else None) or b""
     if not step.pattern:
         return text
     found = re.search(step.pattern.encode(), text)
@@ -218,13 +220,18 @@ def _picked(step: Step, reply: Reply) -> bytes:
 
 
 def _scan(side: Side, step: Step) -> Reply:
-    """A whole SCAN or HSCAN: the first argument `0` is the cursor. Gives what was seen, without duplicates, sorted."""
+    """A whole SCAN or HSCAN: the first argument `0` is the cursor. Gives what was seen, without duplicates, sorted.
+
+    `scan:disturbed` makes the table grow and shrink between pages, by keys whose names begin with `noise:`.
+    """
     arguments = step.arguments(side.variables)
     place = arguments.index(b"0")
     pairs = arguments[0].upper() == b"HSCAN" and b"NOVALUES" not in [a.upper() for a in arguments]
     connection = side.connection(step.connection)
     seen: set[tuple[bytes, ...]] = set()
-    for _ in range(100_000):
+    for page in range(100_000):
+        if step.pattern == "disturbed":
+            _disturb(side, page)
         connection.send(encode(arguments))
         reply = connection.reply()
         if reply.items is None or len(reply.items) != 2 or reply.items[1].items is None:
@@ -238,17 +245,34 @@ def _scan(side: Side, step: Step) -> Reply:
     return SILENT
 
 
+def _disturb(side: Side, page: int) -> None:
+    """Add 100 keys before each page, and take them all away before every eighth."""
+    names = [f"noise:{i}" for i in range(page // 8 * 800, page * 100 + 100)]
+    words = ["DEL", *names] if page % 8 == 7 else ["MSET", *(word for name in names[-100:] for word in (name, ""))]
+    _control(side.server).call(*words)
+
+
 def _control(server: servers.Server) -> Connection:
     """A connection of the run's own, for FLUSHALL and for putting configuration back."""
-    control = getattr(server, "control", None)
+    control = server.control
     if control is None or control.gone:
-        control = server.control = server.connect(20.0)
+        control = server.control = server.connect(10.0)
     return control
+
+
+def _answers(server: servers.Server) -> bool:
+    """Whether the server still talks to us; a control connection that a case got closed is made anew."""
+    if not server.alive():
+        return False
+    try:
+        return any(_control(server).call("PING").text == b"PONG" for _ in range(2))
+    except OSError:
+        return False
 
 
 def _restore(server: servers.Server) -> None:
     control = _control(server)
-    for name, reply in getattr(server, "touched", []):
+    for name, reply in server.touched:
         if reply.items and len(reply.items) == 2:
             control.call("CONFIG", "SET", name, reply.items[1].text)
     server.touched = []
@@ -294,7 +318,7 @@ def main() -> int:
         if options.oracle_only:
             tested = valkey
         elif options.binary:
-            tested = servers.start("lockstep", Path(options.binary).resolve(), options.option)
+            tested = servers.start("lockstep", Path(options.binary).absolute(), options.option)
             running.append(tested)
         else:
             host, _, port = options.server.rpartition(":")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 
 from compare import Differences, same
 from resp import Malformed, Reply, encode, escape
@@ -18,7 +19,7 @@ from resp import Malformed, Reply, encode, escape
 # Words in capitals that are listed in PLACEHOLDERS are drawn anew each time; [x] is optional, (x|y) a choice,
 # <x> is repeated one to three times. The second column is how often, the third the masks for the reply.
 GRAMMAR: list[tuple[str, int, list[str]]] = [
-    ("SET KEY VALUE [(NX|XX)] [GET] [(EX SECONDS|PX MILLIS|EXAT PASTFUTURE|KEEPTTL)]", 10, []),
+    ("SET KEY VALUE [(NX|XX)] [GET] [(EX SECONDS|PX MILLIS|EXAT 4000000000|KEEPTTL)]", 10, []),
     ("SET KEY INT", 6, []),
     ("GET KEY", 8, []),
     ("GETSET KEY VALUE", 2, []),
@@ -218,14 +219,14 @@ def _same_each(expected: Reply, got: Reply, masks: list[list[str]]) -> bool:
     return expected.kind == got.kind and all(same(e, g, m) for e, g, m in zip(*lists, masks))
 
 
-def shrink(sequence, truth, tested, protocol: int, differences: Differences, budget: int = 400):
-    """Leave out ever smaller runs of commands as long as the last reply still differs."""
+def shrink(sequence, truth, tested, protocol: int, differences: Differences, limit_s: float = 15.0):
+    """Leave out ever smaller runs of commands as long as the last reply still differs, for a limited time."""
     size = max(len(sequence) // 2, 1)
-    while budget > 0:
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
         at = 0
-        while at < len(sequence) - 1 and budget > 0:
+        while at < len(sequence) - 1 and time.monotonic() < deadline:
             shorter = sequence[:at] + sequence[min(at + size, len(sequence) - 1) :]
-            budget -= 1
             found = play(shorter, truth, tested, protocol, differences)
             if found is not None:
                 sequence = shorter[: found[0] + 1]

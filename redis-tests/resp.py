@@ -32,7 +32,8 @@ class Silent(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """One reply. `kind` is RESP's type byte; maps and attributes keep keys and values alternating in `items`."""
+    """One reply. `kind` is RESP's type byte; maps keep keys and values alternating in `items`, and so does an
+    attribute, followed by the reply it is about."""
 
     kind: str
     text: bytes | None = None
@@ -50,7 +51,9 @@ class Reply:
             return f"null({self.kind}-1)"
         if self.items is None:
             return f"{self.kind}{escape(self.text)}"
-        if self.kind in "%|":
+        if self.kind == "|":
+            return f"|{Reply('%', None, self.items[:-1]).show()} {self.items[-1].show()}"
+        if self.kind == "%":
             pairs = zip(self.items[::2], self.items[1::2])
             return self.kind + "{" + ", ".join(f"{k.show()} => {v.show()}" for k, v in pairs) + "}"
         return self.kind + "[" + ", ".join(item.show() for item in self.items) + "]"
@@ -185,4 +188,6 @@ class Connection:
             return Reply(name, self._exactly(count, deadline))
         if kind in PAIR_TYPES:
             count *= 2
+        if kind == b"|":
+            count += 1
         return Reply(name, None, tuple(self._decode(deadline, depth + 1) for _ in range(count)))

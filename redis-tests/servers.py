@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from resp import Connection
+from resp import Connection, Reply
 
 PORTS = range(21000, 22000)
 START_TIMEOUT_S = 15.0
@@ -25,6 +25,9 @@ class Server:
     def __init__(self, name: str, host: str, port: int, process: subprocess.Popen | None = None, folder: Path | None = None):
         self.name, self.host, self.port = name, host, port
         self.process, self.folder = process, folder
+        self.control: Connection | None = None  # the run's own connection, made when it is needed
+        self.command: list[str] = []
+        self.touched: list[tuple[str, Reply]] = []  # configuration a case changes, as it was before
 
     def connect(self, timeout_s: float = 5.0) -> Connection:
         return Connection(self.host, self.port, timeout_s)
@@ -37,6 +40,16 @@ class Server:
             return ""
         log = self.folder / "log"
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
+
+    def restart(self) -> None:
+        """After a crash: the same command again. Raises `NotStarted`, also for a server this run did not start."""
+        if self.process is None:
+            raise NotStarted(f"{self.name} at {self.host}:{self.port} does not answer any more")
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.control = None
+        _launch(self)
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -69,9 +82,22 @@ def start(name: str, binary: Path | str, options: list[str] | None = None) -> Se
     folder = Path(tempfile.mkdtemp(prefix=f"lockstep-{name}-"))
     command = [str(binary), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "",
                "--appendonly", "no", "--enable-debug-command", "yes", *(options or [])]
-    with open(folder / "log", "wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=folder)
-    server = Server(name, "127.0.0.1", port, process, folder)
+    server = Server(name, "127.0.0.1", port, None, folder)
+    server.command = command
+    try:
+        _launch(server)
+    except NotStarted:
+        server.stop()
+        raise
+    return server
+
+
+def _launch(server: Server) -> None:
+    with open(server.folder / "log", "ab") as log:
+        process = subprocess.Popen(
+            server.command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=server.folder
+        )
+    server.process = process
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -82,8 +108,8 @@ def start(name: str, binary: Path | str, options: list[str] | None = None) -> Se
         reply = connection.call("PING")
         connection.close()
         if reply.text == b"PONG":
-            return server
+            return
         time.sleep(0.02)
-    text = f"{name}: {' '.join(command)}\ndid not answer PING (exit code {process.poll()})\n{server.log_tail()}"
-    server.stop()
-    raise NotStarted(text)
+    raise NotStarted(
+        f"{server.name}: {' '.join(server.command)}\ndid not answer PING (exit code {process.poll()})\n{server.log_tail()}"
+    )
