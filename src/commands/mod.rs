@@ -2,8 +2,13 @@
 //!
 //! `spec` is the shape of a declaration, `syntax` the notation of its arguments,
 //! `key_positions` finds the keys of a request, `table` finds the command. Everything that
-//! `COMMAND ...` prints is derived from the same declarations.
+//! `COMMAND ...` prints (`introspection`) is derived from the same declarations, and so are
+//! calls for tests (`sample_calls`). A family joins by its `COMMANDS` in `table::FAMILIES`.
 
 pub mod handler;
+pub mod introspection;
 pub mod key_positions;
+pub mod sample_calls;
 pub mod spec;
+pub mod syntax;
+pub mod table;

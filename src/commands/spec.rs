@@ -26,6 +26,7 @@
 //! ```
 
 use super::handler::{Handler, Scope};
+use crate::protocol::Args;
 use bitflags::bitflags;
 
 /// Everything that is known about one command, or one subcommand.
@@ -33,7 +34,8 @@ use bitflags::bitflags;
 pub struct CommandSpec {
     /// Lower case. A subcommand holds the bare word (`setname`).
     pub name: &'static str,
-    /// The version of Redis that introduced it; `valkey 9.0.0` style for what Redis lacks.
+    /// The version of Redis that introduced it, or of Valkey or Lockstep for what only they
+    /// have.
     pub since: &'static str,
     /// Arguments including the command's name (and the subcommand's): exact if positive,
     /// at least `-arity` if negative.
@@ -46,6 +48,9 @@ pub struct CommandSpec {
     pub acl: Acl,
     /// Where the keys stand among the arguments.
     pub keys: &'static [KeySpec],
+    /// What one call does to its keys, where that depends on the arguments
+    /// (`variable_flags`).
+    pub key_flags: Option<fn(Args<'_>) -> KeyFlags>,
     /// The arguments, in the notation of `syntax.rs`, without the command's name.
     pub syntax: &'static str,
     /// One sentence, in our own words.
@@ -87,6 +92,7 @@ impl CommandSpec {
         group: Group::Server,
         acl: Acl::Derived,
         keys: &[],
+        key_flags: None,
         syntax: "",
         summary: "",
         complexity: "",
@@ -561,6 +567,18 @@ impl KeySpec {
                 step: 1,
             },
             notes: "",
+        }
+    }
+
+    /// A count at `num_at` with that many pairs of a key and a value after it.
+    pub const fn counted_pairs(num_at: i16, flags: &str) -> KeySpec {
+        KeySpec {
+            find: FindKeys::KeyNum {
+                num_at: 0,
+                first: 1,
+                step: 2,
+            },
+            ..KeySpec::counted(num_at, flags)
         }
     }
 
