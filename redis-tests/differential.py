@@ -211,6 +211,19 @@ class OracleRunner(Runner):
             print(f"\nFAILED {case.script}.script:{case.line}: tagged !valkey, and yet Redis answers the same")
 
 
+class ShowRunner(Runner):
+    """Two Redis side by side, printing what they answer: for reading, and to see that a script is deterministic."""
+
+    def run(self, case: Case, protocol: int, truth: servers.Server, tested: servers.Server) -> None:
+        print(f"\n# {case.title}   [{case.script}:{case.line}, RESP{protocol}, {truth.name}]")
+        super().run(case, protocol, truth, tested)
+
+    def _judge(self, case: Case, step: Step, shown: str, replies: list[Reply]) -> None:
+        if replies[0] != SILENT and (step.count == 1 or shown.endswith(("(round 1)", f"(round {step.count})"))):
+            print(f"{shown:<50} {replies[0].show()[:600]}")
+        super()._judge(case, step, shown, replies)
+
+
 def _picked(step: Step, reply: Reply) -> bytes:
     text = reply.text or (reply.items[0].text if reply.items else None) or b""
     if not step.pattern:
@@ -292,6 +305,7 @@ def arguments() -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--binary", help="lockstep-server to start")
     what.add_argument("--server", metavar="HOST:PORT", help="a running server to test; it is flushed")
+    what.add_argument("--show", action="store_true", help="print Redis's replies to the scripts; with --only and --resp")
     what.add_argument("--oracle-only", action="store_true", help="compare Redis with Valkey")
     parser.add_argument("--only", action="append", default=[], metavar="FAMILY[/NAME]", help="may be given several times")
     parser.add_argument("--resp", type=int, choices=(2, 3), help="only this protocol")
@@ -317,6 +331,10 @@ def main() -> int:
         running.append(valkey)
         if options.oracle_only:
             tested = valkey
+        elif options.show:
+            options.random = 0
+            tested = servers.start("redis", found["redis"])
+            running.append(tested)
         elif options.binary:
             tested = servers.start("lockstep", Path(options.binary).absolute(), options.option)
             running.append(tested)
@@ -354,15 +372,16 @@ def load_cases(only: list[str]) -> list[Case]:
 
 def run_all(options, cases, differences, running, tested, started) -> int:
     redis, valkey = running[:2]
-    runner = (OracleRunner if options.oracle_only else Runner)(differences, options.every_step)
+    kind = OracleRunner if options.oracle_only else ShowRunner if options.show else Runner
+    runner = kind(differences, options.every_step)
     for case in cases:
         for protocol in case.protocols():
-            if options.resp in (None, protocol):
+            if options.resp in (None, protocol) and not (options.show and case.valkey_only):
                 truth = valkey if case.valkey_only and not options.oracle_only else redis
                 runner.run(case, protocol, truth, tested)
         if runner.failed and options.fail_fast:
             break
-    whole = not options.only and options.resp is None
+    whole = not options.only and options.resp is None and not options.show
     if whole and not options.oracle_only:
         for name in uncovered(runner, tested, differences):
             runner.failed += 1
