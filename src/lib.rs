@@ -2,9 +2,18 @@
 //!
 //! The rooms below stand in the order of the data path.
 
+pub mod aof;
+pub mod commands;
 pub mod commit;
+pub mod config;
+pub mod coordination;
+pub mod execute;
 pub mod keyspace;
+pub mod net;
 pub mod protocol;
+pub mod replication;
+pub mod server;
+pub mod snapshot;
 pub mod values;
 pub mod write_log;
 

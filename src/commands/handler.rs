@@ -12,8 +12,7 @@ pub type ReadFn = fn(&ReadContext<'_>, Args<'_>, &mut Reply<'_>) -> Result<(), W
 /// A command that may change keys. On an error nothing has been changed.
 pub type WriteFn = fn(&mut WriteContext<'_>, Args<'_>, &mut Reply<'_>) -> Result<Effect, WireError>;
 /// A command about the connection or the server.
-pub type SessionFn =
-    fn(&mut SessionContext<'_>, Args<'_>, &mut Reply<'_>) -> Result<(), WireError>;
+pub type SessionFn = fn(&mut SessionContext<'_>, Args<'_>, &mut Reply<'_>) -> Result<(), WireError>;
 
 /// What runs a command.
 #[derive(Clone, Copy, Debug)]

@@ -9,6 +9,8 @@ pub mod handler;
 pub mod introspection;
 pub mod key_positions;
 pub mod sample_calls;
+pub mod slice;
 pub mod spec;
 pub mod syntax;
 pub mod table;
+pub use slice::expire_one;

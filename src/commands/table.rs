@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 /// The families, in the order of the documentation's chapters.
-static FAMILIES: &[&[CommandSpec]] = &[super::introspection::COMMANDS];
+static FAMILIES: &[&[CommandSpec]] = &[super::introspection::COMMANDS, super::slice::COMMANDS];
 
 /// A declared command with what follows from the declaration.
 #[derive(Debug)]

@@ -246,7 +246,9 @@ impl<'a> ReadContext<'a> {
     /// `WRONGTYPE` for another type.
     #[inline]
     pub fn string(&self, key: &[u8]) -> Result<Option<StringRef<'a>>, WireError> {
-        self.get(key).map(|entry| as_string(entry.value())).transpose()
+        self.get(key)
+            .map(|entry| as_string(entry.value()))
+            .transpose()
     }
 
     /// The hash at `key`.
@@ -255,7 +257,9 @@ impl<'a> ReadContext<'a> {
     /// `WRONGTYPE` for another type.
     #[inline]
     pub fn hash(&self, key: &[u8]) -> Result<Option<HashRef<'a>>, WireError> {
-        self.get(key).map(|entry| as_hash(entry.value())).transpose()
+        self.get(key)
+            .map(|entry| as_hash(entry.value()))
+            .transpose()
     }
 
     /// All locked shards with their databases; for commands that look at whole databases.
@@ -439,7 +443,9 @@ impl<'a> WriteContext<'a> {
     /// # Errors
     /// `WRONGTYPE` for another type.
     pub fn string(&mut self, key: &[u8]) -> Result<Option<StringRef<'_>>, WireError> {
-        self.get(key).map(|entry| as_string(entry.value())).transpose()
+        self.get(key)
+            .map(|entry| as_string(entry.value()))
+            .transpose()
     }
 
     /// The hash at `key`.
@@ -447,7 +453,9 @@ impl<'a> WriteContext<'a> {
     /// # Errors
     /// `WRONGTYPE` for another type.
     pub fn hash(&mut self, key: &[u8]) -> Result<Option<HashRef<'_>>, WireError> {
-        self.get(key).map(|entry| as_hash(entry.value())).transpose()
+        self.get(key)
+            .map(|entry| as_hash(entry.value()))
+            .transpose()
     }
 
     /// The string of a key that was found.
@@ -486,7 +494,13 @@ impl<'a> WriteContext<'a> {
     }
 
     /// Adds a key that is not there.
-    pub fn insert(&mut self, db: DbIndex, key: &[u8], expiry: Option<UnixMs>, payload: Payload<'_>) {
+    pub fn insert(
+        &mut self,
+        db: DbIndex,
+        key: &[u8],
+        expiry: Option<UnixMs>,
+        payload: Payload<'_>,
+    ) {
         let hash = self.hashes.hash(key);
         let (now, settings) = (self.now, self.settings);
         let shard = self.locked.shard_mut(db, shard_of(hash));

@@ -116,7 +116,14 @@ pub fn dispatch(
             let result = run::read(&frame, handler, args, &mut locked, batch.scratch, reply);
             let expired = run::commit(&frame, &mut locked, batch.scratch);
             let offset = run::newest(&locked).max(expired);
-            (result, Done { offset, wrote: false }, After::Continue)
+            (
+                result,
+                Done {
+                    offset,
+                    wrote: false,
+                },
+                After::Continue,
+            )
         }
         Handler::Write(handler) => {
             let frame = frame(batch, client);
@@ -174,7 +181,10 @@ fn finish_write(
         _ => run::commit(frame, locked, scratch),
     };
     let done = if offset > 0 {
-        Done { offset, wrote: true }
+        Done {
+            offset,
+            wrote: true,
+        }
     } else {
         // A write that changed nothing has still read, and its reply shows what it read.
         Done {
@@ -220,7 +230,9 @@ fn gates(
         return Err(errors::NO_AUTH);
     }
     if client.transaction.is_open() && spec.flags.contains(Flags::NO_MULTI) {
-        return Err(WireError::fixed("ERR Command not allowed inside a transaction"));
+        return Err(WireError::fixed(
+            "ERR Command not allowed inside a transaction",
+        ));
     }
     let gates = server.gates.load() & !(Gates::PAUSED | Gates::PAUSED_WRITES | Gates::REPLICA);
     if gates != 0 {
@@ -273,7 +285,9 @@ fn runs_inside_transaction(spec: &CommandSpec) -> bool {
 /// Whether `CLIENT PAUSE` holds this command back.
 #[cold]
 fn must_pause(server: &Server, client: &Client, spec: &CommandSpec) -> bool {
-    let writes = spec.flags.intersects(Flags::WRITE.union(Flags::MAY_REPLICATE))
+    let writes = spec
+        .flags
+        .intersects(Flags::WRITE.union(Flags::MAY_REPLICATE))
         || spec.name == "exec" && client.transaction.any_flag(Flags::WRITE);
     let all = server.gates.has(Gates::PAUSED);
     (writes || all) && !matches!(spec.name, "replconf" | "psync" | "sync")
@@ -281,7 +295,7 @@ fn must_pause(server: &Server, client: &Client, spec: &CommandSpec) -> bool {
 
 #[cold]
 fn refuse(
-    server: &Server,
+    server: &'static Server,
     client: &mut Client,
     spec: Option<&CommandSpec>,
     error: &WireError,

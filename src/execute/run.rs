@@ -1,8 +1,6 @@
 //! Locks, handler, effect: the core of every data command.
 
-use super::context::{
-    Garbage, HashCache, Origin, ReadContext, Settings, WriteContext,
-};
+use super::context::{Garbage, HashCache, Origin, ReadContext, Settings, WriteContext};
 use super::effect::{Effect, EffectBuf};
 use crate::commands::handler::{ReadFn, Scope, WriteFn};
 use crate::commands::key_positions;
@@ -171,11 +169,7 @@ fn delete_expired(frame: &Frame<'_>, locked: &mut Locked<'static>, scratch: &mut
         let Some(slot) = shard.find(hash, &key) else {
             continue;
         };
-        if shard
-            .entry(slot)
-            .expiry()
-            .is_some_and(|at| at <= frame.now)
-        {
+        if shard.entry(slot).expiry().is_some_and(|at| at <= frame.now) {
             scratch.garbage.push(Box::new(shard.remove(slot)));
             scratch.effects.command(db, 2).arg(b"DEL").arg(&key);
             frame.server.stats.count_expired(1);
@@ -185,7 +179,11 @@ fn delete_expired(frame: &Frame<'_>, locked: &mut Locked<'static>, scratch: &mut
 
 /// Appends the effects gathered in `scratch` to the log and stamps the locked shards. Gives
 /// the offset, or 0 when there was nothing.
-pub(super) fn commit(frame: &Frame<'_>, locked: &mut Locked<'static>, scratch: &mut Scratch) -> u64 {
+pub(super) fn commit(
+    frame: &Frame<'_>,
+    locked: &mut Locked<'static>,
+    scratch: &mut Scratch,
+) -> u64 {
     let Some((first, bytes, last)) = scratch.effects.finish() else {
         return 0;
     };

@@ -63,7 +63,11 @@ impl Transaction {
 
     /// How many commands are queued; -1 when none is open (`CLIENT LIST`).
     pub fn queued(&self) -> i64 {
-        if self.open { self.queue.len() as i64 } else { -1 }
+        if self.open {
+            self.queue.len() as i64
+        } else {
+            -1
+        }
     }
 
     /// How many keys are watched.

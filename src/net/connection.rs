@@ -21,7 +21,10 @@ use tokio::io::{AsyncRead, ReadBuf};
 /// Serves a client until it goes.
 pub async fn serve(worker: &Rc<Worker>, stream: Stream) {
     let mut connection = Connection::new(worker, stream);
-    worker.server.clients.add(Arc::clone(&connection.client.info));
+    worker
+        .server
+        .clients
+        .add(Arc::clone(&connection.client.info));
     let end = poll_fn(|cx| connection.poll(cx)).await;
     worker.server.clients.remove(connection.client.id);
     connection.client.end_transaction(worker.server);
@@ -163,7 +166,10 @@ impl<'w> Connection<'w> {
         };
         let pending = self.output.pending();
         if pending > 0 {
-            self.client.info.output_bytes.store(pending, Ordering::Relaxed);
+            self.client
+                .info
+                .output_bytes
+                .store(pending, Ordering::Relaxed);
         }
         match sent {
             Sent::All => Poll::Ready(self.after_sending()),

@@ -59,10 +59,9 @@ pub fn bind_unix(path: &Path, mode: Option<u32>) -> io::Result<std::os::unix::ne
 pub async fn accept_loop(server: &'static Server, incoming: Incoming) {
     loop {
         let accepted = match &incoming {
-            Incoming::Tcp(listener) => listener
-                .accept()
-                .await
-                .and_then(|(stream, peer)| Ok((Accepted::Tcp(stream.into_std()?), Some(peer.ip())))),
+            Incoming::Tcp(listener) => listener.accept().await.and_then(|(stream, peer)| {
+                Ok((Accepted::Tcp(stream.into_std()?), Some(peer.ip())))
+            }),
             Incoming::Unix(listener) => listener
                 .accept()
                 .await

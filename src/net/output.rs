@@ -105,7 +105,7 @@ impl Output {
         cx: &mut Context<'_>,
         limit: usize,
     ) -> Poll<io::Result<usize>> {
-        let mut parts = [const { IoSlice::new(&[]) }; 16];
+        let mut parts = [IoSlice::new(&[]); 16];
         let (mut count, mut from, mut skip) = (0, self.sent, self.sent_of_shared);
         let mut full = false;
         for (at, value) in self.out.shared.iter().take_while(|(at, _)| *at < limit) {
@@ -130,7 +130,11 @@ impl Output {
 
     fn advance(&mut self, mut n: usize) {
         while n > 0 {
-            let next = self.out.shared.first().map_or(self.out.buf.len(), |(at, _)| *at);
+            let next = self
+                .out
+                .shared
+                .first()
+                .map_or(self.out.buf.len(), |(at, _)| *at);
             let plain = n.min(next - self.sent);
             self.sent += plain;
             n -= plain;

@@ -19,7 +19,9 @@ impl Stream {
     /// The peer's address as `CLIENT LIST` shows it.
     pub fn peer(&self) -> String {
         match self {
-            Stream::Tcp(tcp) => tcp.peer_addr().map_or_else(|_| "?:0".into(), |a| a.to_string()),
+            Stream::Tcp(tcp) => tcp
+                .peer_addr()
+                .map_or_else(|_| "?:0".into(), |a| a.to_string()),
             Stream::Unix(_) => format!("{}:0", self.local_path()),
         }
     }
@@ -27,7 +29,9 @@ impl Stream {
     /// The local address as `CLIENT LIST` shows it.
     pub fn local(&self) -> String {
         match self {
-            Stream::Tcp(tcp) => tcp.local_addr().map_or_else(|_| "?:0".into(), |a| a.to_string()),
+            Stream::Tcp(tcp) => tcp
+                .local_addr()
+                .map_or_else(|_| "?:0".into(), |a| a.to_string()),
             Stream::Unix(_) => format!("{}:0", self.local_path()),
         }
     }

@@ -16,8 +16,8 @@ mod primary;
 mod replica;
 mod state;
 
-pub use primary::serve_replica;
-pub use replica::follow;
+pub use primary::{consumer, serve_replica};
+pub use replica::{become_primary, become_replica};
 pub use state::{LinkState, ReplicaLink, Replication, Role, Upstream, UpstreamState};
 
 /// The capability by which nodes of our own kind recognise each other.

@@ -36,7 +36,10 @@ pub async fn serve_replica(
 ) {
     let server = worker.server;
     let link = make_link(&stream, &client);
-    client.info.kind.store(ClientKind::Replica as u32, Ordering::Relaxed);
+    client
+        .info
+        .kind
+        .store(ClientKind::Replica as u32, Ordering::Relaxed);
     server.clients.add(Arc::clone(&client.info));
     server.replication.add_link(Arc::clone(&link));
     let result = serve(server, &mut stream, &client, &link, &replid, offset).await;
@@ -89,9 +92,7 @@ async fn serve(
     // PSYNC names the first byte wanted, counted from 1; a cursor is the bytes had.
     let have = u64::try_from(offset - 1).ok();
     let (start, consumer) = match have {
-        Some(have)
-            if server.replication.shares_history(replid, have) && server.log.holds(have) =>
-        {
+        Some(have) if server.replication.shares_history(replid, have) && server.log.holds(have) => {
             let cursor = Cursor::new(server, have);
             server.stats.partial_syncs.fetch_add(1, Ordering::Relaxed);
             let answer = format!("+CONTINUE {}\r\n", server.replication.replid());
@@ -136,13 +137,16 @@ async fn full_sync(
 ) -> io::Result<(u64, Cursor)> {
     if !link.pushes {
         stream
-            .write_all(b"-ERR full resynchronisation needs a replica that announces 'capa lockstep'\r\n")
+            .write_all(
+                b"-ERR full resynchronisation needs a replica that announces 'capa lockstep'\r\n",
+            )
             .await?;
         return Err(io::Error::other("the replica needs an RDB file"));
     }
     server.stats.full_syncs.fetch_add(1, Ordering::Relaxed);
     let copy = snapshot::begin(server, "full resync").await;
-    let (offset, mut chunks, cursor) = (copy.offset, copy.chunks, Cursor::from(server, copy.cursor));
+    let (offset, mut chunks, cursor) =
+        (copy.offset, copy.chunks, Cursor::from(server, copy.cursor));
     *link.state.lock() = LinkState::SendSnapshot;
     tracing::info!(replica = %link.id, client = client.id, offset, "full resync begins");
     let mark = crate::random::hex40();
@@ -186,7 +190,7 @@ impl Cursor {
 }
 
 /// Adds a consumer that wakes whatever waker is stored.
-pub(crate) fn consumer(server: &'static Server, at: u64) -> snapshot::LogCursor {
+pub fn consumer(server: &'static Server, at: u64) -> snapshot::LogCursor {
     let waker: Arc<Mutex<Option<Waker>>> = Arc::default();
     let to_wake = Arc::clone(&waker);
     let id = server.log.add_consumer(at, move || {
@@ -267,13 +271,12 @@ impl Sender<'_> {
                 self.parts.extend(read.parts);
                 self.server.log.consumed(self.consumer.id, self.cursor);
             }
-            let mut slices = [const { IoSlice::new(&[]) }; 64];
+            let mut slices = [IoSlice::new(&[]); 64];
             let count = self.parts.len().min(slices.len());
             for (slice, part) in slices.iter_mut().zip(&self.parts) {
                 *slice = IoSlice::new(part);
             }
-            let written =
-                Pin::new(&mut *self.stream).poll_write_vectored(cx, &slices[..count]);
+            let written = Pin::new(&mut *self.stream).poll_write_vectored(cx, &slices[..count]);
             match written {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => {

@@ -214,9 +214,9 @@ impl Replication {
         self.identity.lock().generation == generation
     }
 
-    /// Resolves at the next change of role.
-    pub async fn role_changed(&self) {
-        self.changed.notified().await;
+    /// Resolves at the next change of role after this call.
+    pub fn role_changed(&self) -> impl Future<Output = ()> + '_ {
+        self.changed.notified()
     }
 
     /// Where the link to the primary stands, and when it was last heard of.
@@ -290,7 +290,12 @@ impl Replication {
             _ => link.applied.load(Ordering::SeqCst) >= offset,
         };
         let online = |link: &&Arc<ReplicaLink>| *link.state.lock() == LinkState::Online;
-        self.links.lock().iter().filter(online).filter(acked).count()
+        self.links
+            .lock()
+            .iter()
+            .filter(online)
+            .filter(acked)
+            .count()
     }
 }
 

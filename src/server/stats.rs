@@ -67,13 +67,10 @@ impl Stats {
     pub fn count_error(&self, error: &WireError) {
         self.error_replies.fetch_add(1, Ordering::Relaxed);
         let mut errors = self.errors.lock();
-        match errors.get_mut(error.code()) {
-            Some(count) => *count += 1,
-            // Codes come from us, but a bound costs nothing.
-            None if errors.len() < 128 => {
-                errors.insert(error.code().to_owned(), 1);
-            }
-            None => {}
+        if let Some(count) = errors.get_mut(error.code()) {
+            *count += 1;
+        } else if errors.len() < MOST_CODES {
+            errors.insert(error.code().to_owned(), 1);
         }
     }
 
@@ -123,3 +120,6 @@ impl Stats {
         self.errors.lock().clear();
     }
 }
+
+/// How many error codes are told apart. They come from us, but a bound costs nothing.
+const MOST_CODES: usize = 128;

@@ -1,0 +1,449 @@
+//! The replica's end of the link to its primary.
+//!
+//! One task follows the primary for one generation of the role: connect, introduce, resync,
+//! then apply the stream and acknowledge it. When the link breaks it begins again.
+
+use super::handshake::{Dialogue, HandshakeError, Introduction, Offer};
+use super::state::{Upstream, UpstreamState};
+use crate::commit::Event;
+use crate::execute::{Applier, ApplyError, Gates};
+use crate::keyspace::Locked;
+use crate::protocol::{Limits, Parsed, RequestReader};
+use crate::server::Server;
+use crate::time::{Duration, Instant};
+use std::io;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Why the link ended.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The connection failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The primary refused or misbehaved.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// The stream cannot be applied here.
+    #[error("the stream cannot be applied: {0}")]
+    Apply(#[from] ApplyError),
+    /// The stream is not made of requests.
+    #[error("the primary misbehaved: {0}")]
+    Protocol(String),
+    /// The full copy was declined.
+    #[error("{0}")]
+    Declined(String),
+    /// The role changed.
+    #[error("the role of this node has changed")]
+    RoleChanged,
+}
+
+/// Makes this node a replica of `host:port`; false if it follows that node already.
+pub fn become_replica(server: &'static Server, host: &str, port: u16) -> bool {
+    let upstream = Upstream {
+        host: host.to_owned(),
+        port,
+    };
+    let Some(generation) = server.replication.demote(upstream.clone()) else {
+        return false;
+    };
+    server.gates.set(Gates::REPLICA, true);
+    server.gates.set(Gates::NO_REPLICAS, false);
+    server.refresh_role_gates();
+    server.authority().tell(Event::Role(false));
+    // Replicas of this node resynchronise with the history that it takes over.
+    close_links(server);
+    tracing::info!(host, port, "following a primary");
+    match server.workers().first() {
+        Some(worker) => worker.run(Box::new(move |_| {
+            tokio::task::spawn_local(follow(server, upstream, generation));
+        })),
+        None => tracing::warn!("no worker yet: the link to the primary starts with the server"),
+    }
+    true
+}
+
+/// Makes this node a primary; false if it is one.
+pub fn become_primary(server: &'static Server) -> bool {
+    // All shards are locked, so that no half-applied unit of the stream is left behind and no
+    // write slips between the two histories.
+    let locked = Locked::everything(&server.keyspace);
+    if !server.replication.promote(server.log.end()) {
+        return false;
+    }
+    server.log.start_recording();
+    server.log.forget_selected();
+    drop(locked);
+    server.gates.set(Gates::REPLICA, false);
+    server.refresh_role_gates();
+    server.authority().tell(Event::Role(true));
+    close_links(server);
+    server.aof.identity_changed(server);
+    tracing::info!(
+        replid = %server.replication.replid(),
+        offset = server.log.end(),
+        "this node is a primary now"
+    );
+    true
+}
+
+fn close_links(server: &Server) {
+    for link in server.replication.links() {
+        link.closing
+            .store(true, std::sync::atomic::Ordering::SeqCst);
+        if let Some(client) = server.clients.get(link.client_id) {
+            client.wake();
+        }
+    }
+}
+
+/// Follows a primary for as long as the generation lasts.
+pub async fn follow(server: &'static Server, upstream: Upstream, generation: u64) {
+    // Told by an operator or the configuration: the first copy is taken without question.
+    let mut told = true;
+    while server.replication.is_current(generation) {
+        let state = |state| server.replication.set_upstream_state(generation, state);
+        state(UpstreamState::Connect);
+        let ended = tokio::select! {
+            ended = run_link(server, &upstream, generation, &mut told) => ended,
+            () = until_superseded(server, generation) => Err(LinkError::RoleChanged),
+        };
+        if let Err(error) = ended
+            && server.replication.is_current(generation)
+        {
+            tracing::warn!(host = %upstream.host, port = upstream.port, %error, "link to primary");
+            if let LinkError::Declined(why) = &error {
+                server.replication.set_refusal(Some(why.clone()));
+            }
+        }
+        server.refresh_role_gates();
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn until_superseded(server: &'static Server, generation: u64) {
+    loop {
+        // Asked for before looking, so that no change is missed in between.
+        let changed = server.replication.role_changed();
+        if !server.replication.is_current(generation) {
+            return;
+        }
+        changed.await;
+    }
+}
+
+async fn run_link(
+    server: &'static Server,
+    upstream: &Upstream,
+    generation: u64,
+    told: &mut bool,
+) -> Result<(), LinkError> {
+    let address = (upstream.host.as_str(), upstream.port);
+    let timeout = Duration::from_secs(server.config.current().repl_timeout_seconds);
+    let timed_out = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let connecting = tokio::time::timeout(timeout, TcpStream::connect(address));
+    let stream = connecting.await.map_err(timed_out)??;
+    stream.set_nodelay(true)?;
+    server
+        .replication
+        .set_upstream_state(generation, UpstreamState::Handshake);
+    let mut dialogue = Dialogue {
+        stream,
+        buffer: Vec::new(),
+    };
+    let who = introduction(server);
+    let offer = tokio::time::timeout(timeout, dialogue.introduce(&who));
+    match offer.await.map_err(timed_out)?? {
+        Offer::Continue(replid) => {
+            let end = server.log.end();
+            if let Some(replid) = replid {
+                server.replication.adopt(&replid, Some(end));
+            }
+            tracing::info!(offset = end, "partial resync with the primary");
+        }
+        Offer::Full { replid, offset } => {
+            may_take_copy(server, &replid, offset, *told)?;
+            server
+                .replication
+                .set_upstream_state(generation, UpstreamState::Sync);
+            take_copy(server, &mut dialogue, &replid, offset, timeout).await?;
+        }
+    }
+    *told = false;
+    server.replication.set_refusal(None);
+    server
+        .replication
+        .set_upstream_state(generation, UpstreamState::Connected);
+    server.refresh_role_gates();
+    Follower::new(server, dialogue, timeout).run().await
+}
+
+fn introduction(server: &'static Server) -> Introduction {
+    let config = server.config.current();
+    let knows_history = server.log.is_recording();
+    let announced = config.replica_announce_port;
+    Introduction {
+        port: if announced == 0 {
+            config.port
+        } else {
+            announced
+        },
+        announce_ip: config.replica_announce_ip.clone(),
+        auth: config
+            .masterauth
+            .clone()
+            .map(|password| (config.masteruser.clone(), password)),
+        replid: knows_history.then(|| server.replication.replid()),
+        offset: server.log.end(),
+    }
+}
+
+/// An empty or older node must not make a fuller one discard its data unless told to.
+fn may_take_copy(server: &Server, replid: &str, offset: u64, told: bool) -> Result<(), LinkError> {
+    let ours = server.log.end();
+    if told || offset >= ours || replid == server.replication.replid() {
+        return Ok(());
+    }
+    Err(LinkError::Declined(format!(
+        "the primary offers a full copy of another history at offset {offset}, this node has \
+         {ours}: it would lose data. Send REPLICAOF again to accept"
+    )))
+}
+
+/// Receives a full copy in place of the data here.
+async fn take_copy(
+    server: &'static Server,
+    dialogue: &mut Dialogue,
+    replid: &str,
+    offset: u64,
+    timeout: Duration,
+) -> Result<(), LinkError> {
+    let header = tokio::time::timeout(timeout, dialogue.copy_header());
+    let header = header
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let Some(mark) = header.strip_prefix("EOF:") else {
+        return Err(LinkError::Declined(
+            "the primary sends an RDB file, which this version does not read".into(),
+        ));
+    };
+    tracing::info!(offset, "full resync with the primary begins");
+    server.gates.set(Gates::LOADING, true);
+    let result = load_copy(server, dialogue, mark.as_bytes(), timeout).await;
+    if result.is_ok() {
+        server.replication.adopt(replid, None);
+        server.log.restart_at(offset);
+        server.watermarks.restart();
+        server.log.start_recording();
+        server.aof.after_full_sync(server);
+        tracing::info!(offset, "full resync with the primary done");
+    } else {
+        // What has arrived is no consistent state: forget it, and the history with it.
+        flush_everything(server);
+        server.replication.adopt(&crate::random::hex40(), None);
+        server.log.restart_at(0);
+    }
+    server.gates.set(Gates::LOADING, false);
+    result
+}
+
+async fn load_copy(
+    server: &'static Server,
+    dialogue: &mut Dialogue,
+    mark: &[u8],
+    timeout: Duration,
+) -> Result<(), LinkError> {
+    flush_everything(server);
+    let mut applier = Applier::new(server);
+    let mut reader = RequestReader::default();
+    let limits = Limits::default();
+    let mut input = std::mem::take(&mut dialogue.buffer);
+    loop {
+        let mut at = 0;
+        loop {
+            let rest = &input[at..];
+            // Commands begin with '*', the mark is hexadecimal.
+            if !reader.is_partial() && rest.len() >= mark.len() && rest.starts_with(mark) {
+                dialogue.buffer = rest[mark.len()..].to_vec();
+                return Ok(());
+            }
+            let may_be_mark = !reader.is_partial() && rest.first().is_some_and(|b| *b != b'*');
+            if may_be_mark && rest.len() >= mark.len() {
+                return Err(LinkError::Protocol("the full copy is damaged".into()));
+            }
+            if may_be_mark {
+                break;
+            }
+            match reader.parse(rest, &limits) {
+                Ok(Parsed::Incomplete) => break,
+                Ok(Parsed::Nothing(n)) => at += n,
+                Ok(Parsed::Request(n)) => {
+                    applier.apply(reader.args(rest))?;
+                    at += n;
+                }
+                Err(error) => return Err(LinkError::Protocol(error.to_string())),
+            }
+        }
+        input.drain(..at);
+        let mut space = vec![0u8; 256 * 1024];
+        let read = tokio::time::timeout(timeout, dialogue.stream.read(&mut space));
+        let n = read
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        if n == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        server.replication.heard_upstream();
+        input.extend_from_slice(&space[..n]);
+    }
+}
+
+fn flush_everything(server: &'static Server) {
+    let mut locked = Locked::everything(&server.keyspace);
+    for (_, shard) in locked.shards_mut() {
+        server.free_later(Box::new(shard.flush()));
+    }
+}
+
+/// Applies the stream.
+struct Follower {
+    server: &'static Server,
+    dialogue: Dialogue,
+    timeout: Duration,
+    applier: Applier,
+    reader: RequestReader,
+    /// How far into the buffer the commands have been applied or queued.
+    parsed: usize,
+    /// Ranges of the buffer that do not belong in the append-only file.
+    stream_only: Vec<(usize, usize)>,
+    asked: bool,
+    acked: (u64, u64),
+    heard: Instant,
+}
+
+impl Follower {
+    fn new(server: &'static Server, dialogue: Dialogue, timeout: Duration) -> Self {
+        Follower {
+            server,
+            dialogue,
+            timeout,
+            applier: Applier::new(server),
+            reader: RequestReader::default(),
+            parsed: 0,
+            stream_only: Vec::new(),
+            asked: true,
+            acked: (0, 0),
+            heard: Instant::now(),
+        }
+    }
+
+    async fn run(mut self) -> Result<(), LinkError> {
+        let mut space = vec![0u8; 256 * 1024];
+        let mut fsyncs = self.server.aof.fsync_events();
+        let mut timer = tokio::time::interval(Duration::from_secs(1));
+        // What came behind a full copy is here already.
+        self.take_input()?;
+        loop {
+            self.acknowledge().await?;
+            tokio::select! {
+                biased;
+                read = self.dialogue.stream.read(&mut space) => {
+                    let n = read?;
+                    if n == 0 {
+                        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                    }
+                    self.heard = Instant::now();
+                    self.server.stats.bytes_in.fetch_add(n as u64, std::sync::atomic::Ordering::Relaxed);
+                    self.dialogue.buffer.extend_from_slice(&space[..n]);
+                    self.take_input()?;
+                }
+                _ = fsyncs.changed() => {}
+                _ = timer.tick() => {
+                    if self.heard.elapsed() > self.timeout {
+                        return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+                    }
+                    if self.heard.elapsed() < Duration::from_secs(1) {
+                        self.server.replication.heard_upstream();
+                    }
+                    // Once a second in any case, as Redis does.
+                    self.asked = true;
+                }
+            }
+        }
+    }
+
+    /// Applies the commands that are complete and appends them to the log.
+    fn take_input(&mut self) -> Result<(), LinkError> {
+        let limits = Limits::default();
+        let mut unit_end = 0;
+        loop {
+            let rest = &self.dialogue.buffer[self.parsed..];
+            match self.reader.parse(rest, &limits) {
+                Ok(Parsed::Incomplete) => break,
+                Ok(Parsed::Nothing(n)) => self.parsed += n,
+                Ok(Parsed::Request(n)) => {
+                    let args = self.reader.args(rest);
+                    let name = &args[0];
+                    if name.eq_ignore_ascii_case(b"ping") {
+                        self.stream_only.push((self.parsed, self.parsed + n));
+                    } else if name.eq_ignore_ascii_case(b"replconf") {
+                        self.asked |= args.is(1, "getack");
+                        self.stream_only.push((self.parsed, self.parsed + n));
+                    } else {
+                        self.applier.apply(args)?;
+                    }
+                    self.parsed += n;
+                }
+                Err(error) => return Err(LinkError::Protocol(error.to_string())),
+            }
+            if !self.applier.in_transaction() {
+                unit_end = self.parsed;
+            }
+        }
+        if unit_end > 0 {
+            self.append(unit_end);
+        }
+        Ok(())
+    }
+
+    /// Appends the first bytes of the buffer, which are whole units, to the log.
+    fn append(&mut self, unit_end: usize) {
+        let start = self.server.log.end();
+        let ranges: Vec<_> = self
+            .stream_only
+            .extract_if(.., |(_, end)| *end <= unit_end)
+            .map(|(from, to)| (start + from as u64, start + to as u64))
+            .collect();
+        let log = &self.server.log;
+        log.append_received(&self.dialogue.buffer[..unit_end], &ranges);
+        log.notify();
+        self.dialogue.buffer.drain(..unit_end);
+        self.parsed -= unit_end;
+        for (from, to) in &mut self.stream_only {
+            *from -= unit_end;
+            *to -= unit_end;
+        }
+    }
+
+    /// Tells the primary how far this node is, if that has changed or it asked.
+    async fn acknowledge(&mut self) -> io::Result<()> {
+        let applied = self.server.log.end();
+        let fsynced = self.server.aof.fsynced().min(applied);
+        if (applied, fsynced) == self.acked && !self.asked {
+            return Ok(());
+        }
+        self.acked = (applied, fsynced);
+        self.asked = false;
+        let mut digits = (itoa::Buffer::new(), itoa::Buffer::new());
+        let (applied, fsynced) = (digits.0.format(applied), digits.1.format(fsynced));
+        let request = format!(
+            "*5\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n${}\r\n{applied}\r\n$4\r\nFACK\r\n${}\r\n{fsynced}\r\n",
+            applied.len(),
+            fsynced.len()
+        );
+        self.dialogue.stream.write_all(request.as_bytes()).await
+    }
+}
+
+/// How long to wait before another attempt.
+const RETRY: Duration = Duration::from_millis(200);

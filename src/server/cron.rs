@@ -1,0 +1,74 @@
+//! What happens by the clock: active expiry, ticks of the in-sync set, pings.
+
+use super::state::Server;
+use crate::commit::Event;
+use crate::execute::{Gates, Scratch, expire_due};
+use crate::keyspace::SHARDS;
+use crate::time::{self, Duration, Instant};
+
+/// The interval of the in-sync set's ticks for a timeout: fine enough that the timeout is
+/// kept to a tenth, coarse enough to cost nothing.
+pub fn sync_tick_ms(timeout_ms: u64) -> u64 {
+    (timeout_ms / 10).clamp(5, 50)
+}
+
+/// Runs for ever, on the main thread.
+pub async fn run(server: &'static Server) {
+    tokio::task::spawn_local(tick_in_sync_set(server));
+    tokio::task::spawn_local(ping_replicas(server));
+    let mut scratch = Scratch::default();
+    loop {
+        tokio::time::sleep(EXPIRY_INTERVAL).await;
+        if !server
+            .gates
+            .has(Gates::REPLICA | Gates::LOADING | Gates::NO_REPLICAS)
+        {
+            expire(server, &mut scratch);
+        }
+    }
+}
+
+/// One cycle of active expiry: due keys of every shard, within a bound on time.
+fn expire(server: &'static Server, scratch: &mut Scratch) {
+    let settings = server.settings();
+    let begun = Instant::now();
+    let dbs: Vec<_> = server.keyspace.used().map(|(db, _)| db).collect();
+    for db in dbs {
+        for shard in 0..SHARDS {
+            let now = time::unix_ms();
+            while expire_due(server, &settings, db, shard, now, KEYS_AT_ONCE, scratch)
+                >= KEYS_AT_ONCE
+            {
+                if begun.elapsed() > EXPIRY_BUDGET {
+                    server.log.notify();
+                    return;
+                }
+            }
+        }
+    }
+    server.log.notify();
+}
+
+async fn tick_in_sync_set(server: &'static Server) {
+    loop {
+        let timeout = super::start::rules(&server.config.current()).timeout_ms;
+        tokio::time::sleep(Duration::from_millis(sync_tick_ms(timeout))).await;
+        server.authority().tell(Event::Tick);
+    }
+}
+
+/// Replicas are pinged so that both ends notice a link that is dead.
+async fn ping_replicas(server: &'static Server) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        if !server.replication.is_replica() && !server.replication.links().is_empty() {
+            server.log.append_stream_only(b"*1\r\n$4\r\nPING\r\n");
+            server.log.notify();
+        }
+    }
+}
+
+const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
+/// A quarter of the interval.
+const EXPIRY_BUDGET: Duration = Duration::from_millis(25);
+const KEYS_AT_ONCE: usize = 64;
