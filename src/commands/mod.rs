@@ -5,6 +5,7 @@
 //! `COMMAND ...` prints (`introspection`) is derived from the same declarations, and so are
 //! calls for tests (`sample_calls`). A family joins by its `COMMANDS` in `table::FAMILIES`.
 
+pub mod arguments;
 pub mod handler;
 pub mod introspection;
 pub mod key_positions;
