@@ -140,9 +140,9 @@ struct Member {
     state: MemberState,
     acked: Acked,
     connected: bool,
-    /// What it must have acknowledged to join: after a demotion, everything that it was
-    /// waited for.
-    must_reach: u64,
+    /// What it must have acknowledged to join, once it has acknowledged at all: after a
+    /// demotion, everything that it was waited for.
+    must_reach: Option<u64>,
     /// Since when, and up to where, somebody waits in vain.
     behind: Option<(u64, [u64; 4])>,
 }
@@ -191,6 +191,7 @@ impl InSyncSet {
             Event::Detached(id) => self.detached(&id, now, actions),
             Event::Acked(id, acked) => {
                 if let Some(member) = self.members.get_mut(&id) {
+                    member.must_reach = member.must_reach.or(Some(0));
                     member.acked = Acked {
                         received: acked.received.max(acked.applied),
                         ..acked
@@ -231,7 +232,7 @@ impl InSyncSet {
             state: MemberState::Candidate,
             acked: Acked::default(),
             connected: true,
-            must_reach: 1,
+            must_reach: None,
             behind: None,
         });
         // A member that was waited for while it was away goes on being waited for.
@@ -281,7 +282,7 @@ impl InSyncSet {
                 Policy::Wait if !joining => {}
                 _ => {
                     member.state = MemberState::Candidate;
-                    member.must_reach = now.log_end;
+                    member.must_reach = Some(now.log_end);
                     member.behind = None;
                     if !member.connected {
                         self.members.remove(&id);
@@ -317,7 +318,7 @@ impl InSyncSet {
             match member.state {
                 MemberState::Candidate
                     if member.connected
-                        && caught_up >= member.must_reach
+                        && member.must_reach.is_some_and(|offset| caught_up >= offset)
                         && now.log_end.saturating_sub(caught_up) <= JOIN_LAG =>
                 {
                     member.state = MemberState::Joining(None);
