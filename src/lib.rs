@@ -3,11 +3,13 @@
 //! The rooms below stand in the order of the data path.
 
 pub mod aof;
+pub mod client;
 pub mod commands;
 pub mod commit;
 pub mod config;
 pub mod coordination;
 pub mod execute;
+pub mod group;
 pub mod keyspace;
 pub mod net;
 pub mod protocol;

@@ -1,1 +1,32 @@
-fn main() {}
+//! The tools around the server. Thin: each lives in the library.
+
+use clap::{Parser, Subcommand};
+use lockstep::group;
+use std::process::ExitCode;
+
+/// Tools for Lockstep, the cache whose replicas move in step with the primary.
+#[derive(Parser)]
+#[command(name = "lockstep", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a primary and synchronous replicas on this machine.
+    Group(group::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Group(options) => group::run(options).map_err(|e| e.to_string()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lockstep: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
