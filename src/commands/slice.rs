@@ -10,39 +10,6 @@ const S: CommandSpec = CommandSpec {
 };
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
-        name: "get",
-        since: "1.0.0",
-        arity: 2,
-        flags: Flags::of("readonly fast"),
-        keys: &[KeySpec::at(1, "RO access")],
-        syntax: "key",
-        summary: "Reads.",
-        handler: Handler::Read(get),
-        ..S
-    },
-    CommandSpec {
-        name: "set",
-        since: "1.0.0",
-        arity: -3,
-        flags: Flags::of("write denyoom"),
-        keys: &[KeySpec::at(1, "RW access update")],
-        syntax: "key value",
-        summary: "Sets.",
-        handler: Handler::Write(set),
-        ..S
-    },
-    CommandSpec {
-        name: "incr",
-        since: "1.0.0",
-        arity: 2,
-        flags: Flags::of("write denyoom fast"),
-        keys: &[KeySpec::at(1, "RW access update")],
-        syntax: "key",
-        summary: "Incr.",
-        handler: Handler::Write(incr),
-        ..S
-    },
-    CommandSpec {
         name: "ping",
         since: "1.0.0",
         arity: -1,
@@ -83,36 +50,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         ..S
     },
 ];
-fn get(c: &ReadContext<'_>, a: Args<'_>, r: &mut Reply<'_>) -> Result<(), WireError> {
-    match c.string(a.at(1))? {
-        Some(v) => v.reply(r),
-        None => r.null(),
-    }
-    Ok(())
-}
-fn set(c: &mut WriteContext<'_>, a: Args<'_>, r: &mut Reply<'_>) -> Result<Effect, WireError> {
-    c.set_string(a.at(1), a.at(2), Expiry::Clear);
-    r.ok();
-    Ok(Effect::AsReceived)
-}
-fn incr(c: &mut WriteContext<'_>, a: Args<'_>, r: &mut Reply<'_>) -> Result<Effect, WireError> {
-    let key = a.at(1);
-    match c.find_used(key) {
-        Some(f) => {
-            let n = match c.string_of(f)? {
-                StringRef::Int(n) => n,
-                _ => return Err(errors::NOT_AN_INTEGER),
-            };
-            c.set_int(f, n + 1);
-            r.int(n + 1);
-        }
-        None => {
-            c.set_string(key, b"1", Expiry::Clear);
-            r.int(1);
-        }
-    }
-    Ok(Effect::AsReceived)
-}
 fn ping(_: &mut SessionContext<'_>, _: Args<'_>, r: &mut Reply<'_>) -> Result<(), WireError> {
     r.simple("PONG");
     Ok(())

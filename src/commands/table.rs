@@ -9,7 +9,14 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 /// The families, in the order of the documentation's chapters.
-static FAMILIES: &[&[CommandSpec]] = &[super::introspection::COMMANDS, super::slice::COMMANDS];
+static FAMILIES: &[&[CommandSpec]] = &[
+    super::strings::COMMANDS,
+    super::generic::COMMANDS,
+    super::expire::COMMANDS,
+    super::databases::COMMANDS,
+    super::introspection::COMMANDS,
+    super::slice::COMMANDS,
+];
 
 /// A declared command with what follows from the declaration.
 #[derive(Debug)]

@@ -234,10 +234,22 @@ impl<'a> ReadContext<'a> {
         }
     }
 
-    /// The entry at `key` without any trace (`OBJECT`, `TTL`, `TYPE`, …).
+    /// The entry at `key` without any trace (`OBJECT`).
     pub fn peek(&self, key: &[u8]) -> Option<EntryRef<'a>> {
         self.find(key)
             .map(|(shard, slot)| self.locked.shard(self.db, shard).entry(slot))
+    }
+
+    /// The entry at `key`, counted as a hit or a miss but not noted as used (`EXISTS`,
+    /// `TTL`, `TYPE`).
+    pub fn look(&self, key: &[u8]) -> Option<EntryRef<'a>> {
+        let entry = self.peek(key);
+        let (hits, misses) = self.hits.get();
+        self.hits.set(match entry {
+            Some(_) => (hits + 1, misses),
+            None => (hits, misses + 1),
+        });
+        entry
     }
 
     /// The string at `key`.
@@ -508,6 +520,13 @@ impl<'a> WriteContext<'a> {
         if let Some(slot) = shard.find(hash, key) {
             shard.set_clock(slot, super::clock::created(now, settings));
         }
+    }
+
+    /// Puts an entry whose key is not there into a database.
+    pub fn insert_entry(&mut self, db: DbIndex, entry: Entry) {
+        let hash = hash(entry.view().key());
+        let shard = self.locked.shard_mut(db, shard_of(hash));
+        shard.insert_entry(hash, entry, self.now);
     }
 
     /// Gives a key that was found a new value.

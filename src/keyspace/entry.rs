@@ -17,7 +17,7 @@
 
 use crate::allocator::size_class;
 use crate::time::UnixMs;
-use crate::values::hash::HashTable;
+use crate::values::hash::{HashRef, HashTable, to_table};
 use crate::values::table::Item;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::marker::PhantomData;
@@ -55,6 +55,14 @@ impl Kind {
             4 => Kind::HashPacked,
             5 => Kind::HashPackedEx,
             _ => Kind::HashTable,
+        }
+    }
+
+    /// The name of the type, as `TYPE` gives it.
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Kind::Str | Kind::Int | Kind::StrEdited | Kind::StrShared => "string",
+            Kind::HashPacked | Kind::HashPackedEx | Kind::HashTable => "hash",
         }
     }
 
@@ -149,6 +157,27 @@ impl Entry {
             ptr: EntryPtr(self.raw),
             life: PhantomData,
         }
+    }
+
+    /// The same value with its expiry and clock under another key.
+    pub fn renamed(self, key: &[u8]) -> Entry {
+        let (mut old, kind) = (EntryPtr(self.raw), self.view().kind());
+        let at = old.payload_at();
+        let payload = if kind.is_inline() {
+            Payload::Inline(kind, old.inline())
+        } else {
+            // Eight bytes: the integer, or the pointer to the object.
+            Payload::Int(old.int(at))
+        };
+        let new = Entry::new(key, old.expiry(), payload).into_raw();
+        EntryPtr(new).set_clock(self.view().clock());
+        if !kind.is_inline() {
+            // The object changes hands: the old entry becomes an integer, which owns nothing.
+            EntryPtr(new).mark(kind);
+            old.mark(Kind::Int);
+        }
+        // SAFETY: `new` was given up above, and nobody else has it.
+        unsafe { Entry::from_raw(new) }
     }
 
     /// Bytes of the allocation and of the object it owns.
@@ -262,6 +291,22 @@ impl<'a> EntryRef<'a> {
                 ValueRef::Shared(unsafe { self.ptr.shared(at) })
             }
         }
+    }
+
+    /// A copy of the value and its expiry under another key. Large strings are shared until
+    /// one of the two changes.
+    pub fn copied(&self, key: &[u8]) -> Entry {
+        let payload = match self.value() {
+            ValueRef::Int(n) => Payload::Int(n),
+            ValueRef::Str { bytes, .. }
+            | ValueRef::HashPacked(bytes)
+            | ValueRef::HashPackedEx(bytes) => Payload::Inline(self.kind(), bytes),
+            ValueRef::Shared(value) => Payload::Shared(Arc::clone(value)),
+            ValueRef::HashTable(table) => Payload::Table(Box::new(to_table(HashRef::Table(table)))),
+        };
+        let copy = Entry::new(key, self.expiry(), payload);
+        EntryPtr(copy.raw).set_clock(self.clock());
+        copy
     }
 
     /// Bytes of the allocation and of the object it owns.
@@ -449,6 +494,11 @@ impl EntryPtr {
 
     pub(super) fn set_kind(&mut self, kind: Kind) {
         debug_assert!(kind.is_inline() && Kind::of(self.byte(0)).is_inline());
+        self.mark(kind);
+    }
+
+    /// Writes the kind in the header, whatever the payload is.
+    fn mark(&mut self, kind: Kind) {
         let head = self.byte(0) & !KIND_MASK | kind as u8;
         self.write(0, &[head]);
     }
@@ -637,6 +687,37 @@ mod tests {
         }
         assert_eq!(entry.view().key(), b"key");
         assert_eq!(entry.view().expiry(), Some(9));
+    }
+
+    #[test]
+    fn a_renamed_or_copied_entry_is_the_same_but_for_its_key() {
+        let mut table = HashTable::new();
+        table.set(b"f", b"v", crate::values::hash::Ttl::Drop);
+        let payloads = [
+            Payload::Int(7),
+            Payload::Inline(Kind::StrEdited, b"text"),
+            Payload::Shared(Arc::new(vec![b'x'; 10_000])),
+            Payload::Table(Box::new(table)),
+        ];
+        for (payload, expiry) in payloads.into_iter().zip([None, Some(5), None, Some(9)]) {
+            let old = Entry::new(b"key", expiry, payload);
+            EntryPtr(old.raw).set_clock(77);
+            let copy = old.view().copied(&[b'c'; 300]);
+            let (kind, bytes) = (old.view().kind(), old.mem_bytes());
+            let new = old.renamed(b"yek");
+            assert_eq!(new.mem_bytes(), bytes);
+            for (entry, key) in [(&new, &b"yek"[..]), (&copy, &[b'c'; 300][..])] {
+                assert_eq!(entry.view().key(), key);
+                assert_eq!(entry.view().kind(), kind);
+                assert_eq!(entry.view().expiry(), expiry);
+                assert_eq!(entry.view().clock(), 77);
+            }
+            if let ValueRef::HashTable(table) = new.view().value() {
+                assert_eq!(table.len(), 1);
+            } else {
+                assert_eq!(text(new.view().value()), text(copy.view().value()));
+            }
+        }
     }
 
     #[test]

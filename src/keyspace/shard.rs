@@ -111,7 +111,12 @@ impl Shard {
     }
 
     /// Visits entries from `cursor` on; see [`Table::scan`].
-    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(EntryRef<'_>)) -> u64 {
+    pub fn scan<'a>(
+        &'a self,
+        cursor: u64,
+        count: usize,
+        mut visit: impl FnMut(EntryRef<'a>),
+    ) -> u64 {
         self.table.scan(cursor, count, |raw| {
             // SAFETY: the entry is live and the table borrowed.
             visit(unsafe { EntryRef::of(raw) });

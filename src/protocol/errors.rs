@@ -50,6 +50,12 @@ pub fn invalid_expire(full_name: &str) -> WireError {
     WireError::new(format!("ERR invalid expire time in '{full_name}' command"))
 }
 
+/// An option that the EXPIRE family does not have.
+pub fn unsupported_option(option: &[u8]) -> WireError {
+    let option = String::from_utf8_lossy(option);
+    WireError::new(format!("ERR Unsupported option {option}"))
+}
+
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         $($(#[$doc])* pub const $name: WireError = WireError::fixed($text);)*
@@ -77,10 +83,40 @@ texts! {
     OFFSET_OUT_OF_RANGE = "ERR offset is out of range";
     /// INCR past the ends of 64 bits.
     OVERFLOW = "ERR increment or decrement would overflow";
+    /// DECRBY by the one number that has no opposite.
+    DECREMENT_OVERFLOW = "ERR decrement would overflow";
     /// INCRBYFLOAT to something that is no number.
     NAN_OR_INFINITY = "ERR increment would produce NaN or Infinity";
+    /// A count of keys that cannot be one.
+    INVALID_NUMKEYS = "ERR invalid numkeys value or out of range";
+    /// LCS of something other than strings.
+    LCS_NEEDS_STRINGS = "ERR The specified keys must contain string values";
+    /// LCS of a string beyond 32 bits.
+    LCS_STRING_TOO_LONG = "ERR String too long for LCS";
+    /// LCS whose table would be too large.
+    LCS_MEMORY = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
+    /// LCS with LEN and IDX.
+    LCS_LENGTH_AND_INDEXES = "ERR If you want both the length and indexes, please just use IDX.";
+    /// EXPIRE with NX and another condition.
+    EXPIRE_NX_CLASH = "ERR NX and XX, GT or LT options at the same time are not compatible";
+    /// EXPIRE with GT and LT.
+    EXPIRE_GT_LT_CLASH = "ERR GT and LT options at the same time are not compatible";
+    /// SCAN with a cursor that is no number.
+    INVALID_CURSOR = "ERR invalid cursor";
+    /// SCAN with an option of HSCAN.
+    NOVALUES_IN_SCAN = "ERR NOVALUES option can only be used in HSCAN";
+    /// COPY or MOVE of a key to itself.
+    SAME_OBJECT = "ERR source and destination objects are the same";
+    /// OBJECT FREQ without an LFU policy.
+    NOT_LFU = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
+    /// OBJECT IDLETIME under an LFU policy.
+    IS_LFU = "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
     /// A database index that does not exist.
     DB_OUT_OF_RANGE = "ERR DB index is out of range";
+    /// SWAPDB whose first index is no number.
+    INVALID_FIRST_DB = "ERR invalid first DB index";
+    /// SWAPDB whose second index is no number.
+    INVALID_SECOND_DB = "ERR invalid second DB index";
     /// A write sent to a read-only replica.
     READ_ONLY = "READONLY You can't write against a read only replica.";
     /// Not logged in.

@@ -1,0 +1,139 @@
+//! Giving a value another key or another database, or both to a copy of it.
+
+use crate::commands::arguments::Arguments;
+use crate::execute::{Effect, WriteContext};
+use crate::keyspace::DbIndex;
+use crate::number::parse_i64;
+use crate::protocol::{Args, Reply, WireError, errors};
+
+/// `RENAME key newkey`
+pub(super) fn rename(
+    ctx: &mut WriteContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Effect, WireError> {
+    let (from, to) = (args.at(1), args.at(2));
+    ctx.find(from).ok_or(errors::NO_SUCH_KEY)?;
+    reply.ok();
+    if from == to {
+        return Ok(Effect::None);
+    }
+    ctx.delete(to);
+    put_under(ctx, from, to);
+    Ok(Effect::AsReceived)
+}
+
+/// `RENAMENX key newkey`
+pub(super) fn renamenx(
+    ctx: &mut WriteContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Effect, WireError> {
+    let (from, to) = (args.at(1), args.at(2));
+    ctx.find(from).ok_or(errors::NO_SUCH_KEY)?;
+    if from == to || ctx.find(to).is_some() {
+        reply.int(0);
+        return Ok(Effect::None);
+    }
+    put_under(ctx, from, to);
+    reply.int(1);
+    Ok(Effect::AsReceived)
+}
+
+/// Moves the value of `from` to `to`, which must be free.
+fn put_under(ctx: &mut WriteContext<'_>, from: &[u8], to: &[u8]) {
+    // Found anew, because what was found does not survive changes to other keys.
+    if let Some(found) = ctx.find(from) {
+        let entry = ctx.take(found).renamed(to);
+        ctx.insert_entry(ctx.db(), entry);
+    }
+}
+
+/// `MOVE key db`
+pub(super) fn move_key(
+    ctx: &mut WriteContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Effect, WireError> {
+    let key = args.at(1);
+    let target = db_index(parse_i64(args.at(2)), ctx)?;
+    if target == ctx.db() {
+        return Err(errors::SAME_OBJECT);
+    }
+    if ctx.find(key).is_none() || ctx.find_in(target, key).is_some() {
+        reply.int(0);
+        return Ok(Effect::None);
+    }
+    if let Some(found) = ctx.find(key) {
+        let entry = ctx.take(found);
+        ctx.insert_entry(target, entry);
+    }
+    reply.int(1);
+    Ok(Effect::AsReceived)
+}
+
+/// `COPY source destination [DB destination-db] [REPLACE]`
+pub(super) fn copy(
+    ctx: &mut WriteContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Effect, WireError> {
+    let (from, to) = (args.at(1), args.at(2));
+    let (mut target, mut replace) = (ctx.db(), false);
+    let mut options = Arguments::new(args, 3);
+    while options.more() {
+        if options.word("replace") {
+            replace = true;
+        } else if options.left() > 1 && options.word("db") {
+            match db_index(parse_i64(options.value()), ctx) {
+                Ok(db) => target = db,
+                Err(error) => options.fail(error),
+            }
+        } else {
+            options.fail(errors::SYNTAX);
+        }
+    }
+    options.finish()?;
+    if target == ctx.db() && from == to {
+        return Err(errors::SAME_OBJECT);
+    }
+    let copied = copy_to(ctx, from, target, to, replace);
+    reply.int(i64::from(copied));
+    Ok(match copied {
+        true => Effect::AsReceived,
+        false => Effect::None,
+    })
+}
+
+fn copy_to(
+    ctx: &mut WriteContext<'_>,
+    from: &[u8],
+    target: DbIndex,
+    to: &[u8],
+    replace: bool,
+) -> bool {
+    if ctx.find_used(from).is_none() {
+        return false;
+    }
+    if let Some(occupied) = ctx.find_in(target, to) {
+        if !replace {
+            return false;
+        }
+        ctx.remove(occupied);
+    }
+    let Some(found) = ctx.find(from) else {
+        return false;
+    };
+    let entry = ctx.entry(found).copied(to);
+    ctx.insert_entry(target, entry);
+    true
+}
+
+/// The database with this number.
+fn db_index(number: Option<i64>, ctx: &WriteContext<'_>) -> Result<DbIndex, WireError> {
+    // What does not fit Redis's int is no integer to it.
+    let number = number.and_then(|n| i32::try_from(n).ok());
+    let index = u32::try_from(number.ok_or(errors::NOT_AN_INTEGER)?).ok();
+    let index = index.filter(|i| *i < ctx.settings().databases);
+    index.map(DbIndex).ok_or(errors::DB_OUT_OF_RANGE)
+}
