@@ -6,16 +6,19 @@
 //! calls for tests (`sample_calls`). A family joins by its `COMMANDS` in `table::FAMILIES`.
 
 pub mod arguments;
+pub mod connection;
 pub mod databases;
 pub mod expire;
 pub mod generic;
 pub mod handler;
 pub mod introspection;
 pub mod key_positions;
+pub mod replication;
 pub mod sample_calls;
 pub mod slice;
 pub mod spec;
 pub mod strings;
 pub mod syntax;
 pub mod table;
+pub mod transactions;
 pub use slice::expire_one;

@@ -16,6 +16,9 @@ static FAMILIES: &[&[CommandSpec]] = &[
     super::databases::COMMANDS,
     super::introspection::COMMANDS,
     super::slice::COMMANDS,
+    super::connection::COMMANDS,
+    super::replication::COMMANDS,
+    super::transactions::COMMANDS,
 ];
 
 /// A declared command with what follows from the declaration.

@@ -6,10 +6,10 @@ use super::run::{self, Done, Frame, Scratch};
 use super::session::{After, SessionContext};
 use crate::commands::handler::Handler;
 use crate::commands::spec::{CommandSpec, Flags};
-use crate::commands::table;
+use crate::commands::table::{self, Command};
 use crate::net::Client;
 use crate::protocol::{Args, Reply, WireError, errors};
-use crate::server::Server;
+use crate::server::{CommandClock, Server};
 use crate::time::UnixMs;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -78,6 +78,8 @@ pub struct Batch<'a> {
     pub now: UnixMs,
     /// Reused buffers.
     pub scratch: &'a mut Scratch,
+    /// Counts and times the commands.
+    pub clock: CommandClock<'a>,
 }
 
 /// Executes one request and writes its reply. `Done` says what the reply must wait for.
@@ -89,16 +91,17 @@ pub fn dispatch(
     reply: &mut Reply<'_>,
 ) -> (Done, After) {
     let args = request.args;
-    let spec = match find(batch.server, client, args) {
-        Ok(spec) => spec,
-        Err(error) => return refuse(batch.server, client, None, &error, reply),
+    let command = match table::find(args) {
+        Ok(command) => command,
+        Err(error) => return refuse(batch, client, None, &error, reply),
     };
-    client.note_command(spec);
-    if let Err(error) = gates(batch.server, client, spec, args) {
-        return refuse(batch.server, client, Some(spec), &error, reply);
+    let spec = command.spec;
+    client.note_command(command);
+    if let Err(error) = gates(batch.server, client, command, args) {
+        return refuse(batch, client, Some(command), &error, reply);
     }
     if client.transaction.is_open() && !runs_inside_transaction(spec) {
-        client.transaction.queue(spec, args);
+        client.transaction.queue(command, args);
         reply.simple("QUEUED");
         return (Done::default(), After::Continue);
     }
@@ -107,6 +110,7 @@ pub fn dispatch(
     {
         return (Done::default(), After::Block(super::BlockOn::Pause));
     }
+    batch.clock.begins(command);
     let start = reply.position();
     let (result, done, after) = match spec.handler {
         Handler::Read(handler) => {
@@ -134,7 +138,7 @@ pub fn dispatch(
             (result, done, After::Continue)
         }
         Handler::Session(handler) => {
-            let mut context = SessionContext::new(batch, client);
+            let mut context = SessionContext::new(batch, client, command);
             let result = handler(&mut context, args, reply);
             let (done, after) = context.into_outcome();
             (result, done, after)
@@ -154,6 +158,7 @@ pub fn dispatch(
     if let Err(error) = result {
         reply.rewind(start);
         batch.server.stats.count_error(&error);
+        batch.clock.counts().failed(command);
         reply.error(&error);
         return (done, After::Continue);
     }
@@ -207,25 +212,18 @@ fn frame<'a>(batch: &Batch<'a>, client: &Client) -> Frame<'a> {
     }
 }
 
-/// The command of a request, if there is one that takes so many arguments.
-#[inline]
-fn find(
-    server: &Server,
-    client: &Client,
-    args: Args<'_>,
-) -> Result<&'static CommandSpec, WireError> {
-    let _ = (server, client);
-    table::resolve(args)
-}
-
 /// The gates, in Redis's order.
 #[inline]
 fn gates(
     server: &Server,
     client: &Client,
-    spec: &CommandSpec,
+    command: &Command,
     args: Args<'_>,
 ) -> Result<(), WireError> {
+    let spec = command.spec;
+    if !spec.arity_fits(args.len()) {
+        return Err(errors::wrong_arity(&command.name));
+    }
     if !client.authenticated && !spec.flags.contains(Flags::NO_AUTH) {
         return Err(errors::NO_AUTH);
     }
@@ -295,17 +293,20 @@ fn must_pause(server: &Server, client: &Client, spec: &CommandSpec) -> bool {
 
 #[cold]
 fn refuse(
-    server: &'static Server,
+    batch: &mut Batch<'_>,
     client: &mut Client,
-    spec: Option<&CommandSpec>,
+    command: Option<&Command>,
     error: &WireError,
     reply: &mut Reply<'_>,
 ) -> (Done, After) {
     client.transaction.poison();
-    server.stats.count_error(error);
-    if spec.is_some_and(|s| s.name == "exec") {
+    batch.server.stats.count_error(error);
+    if let Some(command) = command {
+        batch.clock.counts().rejected(command);
+    }
+    if command.is_some_and(|command| command.name == "exec") {
         // A refused EXEC ends the transaction, and its text says why.
-        client.end_transaction(server);
+        client.end_transaction(batch.server);
         let text = error.text();
         let text = text.strip_prefix("ERR ").unwrap_or(text);
         reply.error(&WireError::new(format!(

@@ -27,4 +27,4 @@ pub use dispatch::{Batch, Gates, Request, dispatch};
 pub use effect::{Effect, EffectBuf};
 pub use run::{Done, Scratch, expire_due};
 pub use session::{After, BlockOn, SessionContext};
-pub use transaction::Transaction;
+pub use transaction::{Transaction, exec};

@@ -3,9 +3,10 @@
 use super::context::Settings;
 use super::dispatch::Batch;
 use super::run::{Done, Scratch};
-use crate::keyspace::{DbIndex, Locked};
+use crate::commands::table::Command;
+use crate::keyspace::{DbIndex, Locked, SHARDS, Shard};
 use crate::net::Client;
-use crate::server::Server;
+use crate::server::{CommandClock, Server};
 use crate::time::{Instant, UnixMs};
 
 /// What the connection does after the reply.
@@ -69,10 +70,19 @@ pub struct SessionContext<'a> {
     /// What the reply depends on.
     pub done: Done,
     pub(super) scratch: &'a mut Scratch,
+    pub(super) clock: &'a CommandClock<'a>,
+    /// The command that runs.
+    pub(super) command: &'static Command,
+    /// Inside `EXEC`: what it has locked. Nothing else may be locked then.
+    pub(super) held: Option<Locked<'static>>,
 }
 
 impl<'a> SessionContext<'a> {
-    pub(super) fn new<'b: 'a>(batch: &'a mut Batch<'b>, client: &'a mut Client) -> Self {
+    pub(super) fn new<'b: 'a>(
+        batch: &'a mut Batch<'b>,
+        client: &'a mut Client,
+        command: &'static Command,
+    ) -> Self {
         SessionContext {
             server: batch.server,
             client,
@@ -81,6 +91,9 @@ impl<'a> SessionContext<'a> {
             after: After::Continue,
             done: Done::default(),
             scratch: batch.scratch,
+            clock: &batch.clock,
+            command,
+            held: None,
         }
     }
 
@@ -88,10 +101,46 @@ impl<'a> SessionContext<'a> {
         (self.done, self.after)
     }
 
-    /// Locks the shard of one key.
+    /// Whether `EXEC` runs the command: it must neither block nor lock anything by itself.
+    pub fn in_transaction(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// The shard of one key, for commands that never run inside `EXEC`.
     pub fn lock_key(&self, db: DbIndex, key: &[u8]) -> Locked<'static> {
+        debug_assert!(!self.in_transaction(), "EXEC holds locks already");
         let shard = crate::keyspace::shard_of(crate::hash::hash(key));
         Locked::one(&self.server.keyspace, db, shard)
+    }
+
+    /// Shows every shard, all locked at once. The command must have the scope `Keyspace`,
+    /// so that `EXEC` has locked them all.
+    pub fn with_everything<R>(&mut self, look: impl FnOnce(&Locked<'static>) -> R) -> R {
+        let locked = match self.held.take() {
+            Some(held) => {
+                let result = look(&held);
+                self.held = Some(held);
+                return result;
+            }
+            None => Locked::everything(&self.server.keyspace),
+        };
+        self.depends_on(&locked);
+        look(&locked)
+    }
+
+    /// Shows every shard of every database in use, one after the other: no moment at which
+    /// all are locked, unless `EXEC` has locked them. The command must have the scope
+    /// `Keyspace`.
+    pub fn each_shard(&self, mut look: impl FnMut(DbIndex, &Shard)) {
+        if let Some(held) = &self.held {
+            held.shards().for_each(|(db, shard)| look(db, shard));
+            return;
+        }
+        for (db, database) in self.server.keyspace.used() {
+            for shard in 0..SHARDS {
+                look(db, &database.shard(shard).lock());
+            }
+        }
     }
 
     /// Says that the reply shows what is in these shards.

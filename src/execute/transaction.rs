@@ -7,8 +7,9 @@ use super::context::Origin;
 use super::effect::Effect;
 use super::run::{self, Done, Frame};
 use super::session::SessionContext;
-use crate::commands::handler::Handler;
-use crate::commands::spec::{CommandSpec, Flags};
+use crate::commands::handler::{Handler, Scope};
+use crate::commands::spec::Flags;
+use crate::commands::table::Command;
 use crate::keyspace::{DbIndex, Locked, WatchFlag};
 use crate::protocol::{OwnedArgs, Reply, WireError, errors};
 use crate::server::Server;
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Transaction {
     open: bool,
     poisoned: bool,
-    queue: Vec<(&'static CommandSpec, OwnedArgs)>,
+    queue: Vec<(&'static Command, OwnedArgs)>,
     flags: Option<Flags>,
     watched: Vec<Watched>,
     touched: WatchFlag,
@@ -46,9 +47,9 @@ impl Transaction {
     }
 
     /// Queues a command.
-    pub fn queue(&mut self, spec: &'static CommandSpec, args: crate::protocol::Args<'_>) {
-        self.flags = Some(self.flags.unwrap_or(Flags::empty()) | spec.flags);
-        self.queue.push((spec, args.to_owned()));
+    pub fn queue(&mut self, command: &'static Command, args: crate::protocol::Args<'_>) {
+        self.flags = Some(self.flags.unwrap_or(Flags::empty()) | command.flags);
+        self.queue.push((command, args.to_owned()));
     }
 
     /// Notes that a command could not be queued, so that EXEC must fail.
@@ -110,6 +111,17 @@ impl Transaction {
         self.touched = Arc::new(AtomicBool::new(false));
     }
 
+    /// Stops watching; the shards are locked already.
+    fn unwatch_locked(&mut self, locked: &mut Locked<'_>) {
+        for watched in self.watched.drain(..) {
+            let shard = crate::keyspace::shard_of(crate::hash::hash(&watched.key));
+            locked
+                .shard_mut(watched.db, shard)
+                .unwatch(&watched.key, &self.touched);
+        }
+        self.touched = Arc::new(AtomicBool::new(false));
+    }
+
     /// Ends the transaction without executing anything.
     pub fn end(&mut self, server: &'static Server) {
         self.open = false;
@@ -163,11 +175,17 @@ pub fn exec(context: &mut SessionContext<'_>, reply: &mut Reply<'_>) -> Result<(
         reply.null_array();
         return Ok(());
     }
-    context.client.transaction.open = false;
+    // From here on nothing is watched: a queued UNWATCH must not lock the shards again.
+    let transaction = &mut context.client.transaction;
+    transaction.unwatch_locked(&mut locked);
+    transaction.open = false;
+    let exec = context.command;
     reply.array(queue.len());
-    for (spec, args) in &queue {
-        run_queued(context, spec, args, &mut locked, reply);
+    for (command, args) in &queue {
+        run_queued(context, command, args, &mut locked, reply);
     }
+    context.command = exec;
+    context.clock.resumes(exec);
     let frame = frame_of(context);
     let offset = run::commit(&frame, &mut locked, context.scratch);
     if offset > 0 {
@@ -197,15 +215,16 @@ fn frame_of<'a>(context: &SessionContext<'a>) -> Frame<'a> {
 /// changes the database of the commands after it.
 fn lock_all(
     context: &mut SessionContext<'_>,
-    queue: &[(&'static CommandSpec, OwnedArgs)],
+    queue: &[(&'static Command, OwnedArgs)],
 ) -> Locked<'static> {
     let keyspace = &context.server.keyspace;
     let mut places = std::mem::take(&mut context.scratch.places);
     places.clear();
     places.extend(context.client.transaction.watched_places());
     let mut db = context.client.db;
-    for (spec, args) in queue {
+    for (command, args) in queue {
         let args = args.view();
+        let spec = command.spec;
         match spec.handler {
             Handler::Read(_) | Handler::Write(_) => {
                 run::places(keyspace, spec, args, db, &mut places);
@@ -217,6 +236,9 @@ fn lock_all(
                     .filter(|i| *i < keyspace.databases())
                     .map_or(db, DbIndex);
             }
+            Handler::Session(_) if spec.scope == Scope::Keyspace => {
+                run::places(keyspace, spec, args, db, &mut places);
+            }
             _ => {}
         }
     }
@@ -227,7 +249,7 @@ fn lock_all(
 
 fn run_queued(
     context: &mut SessionContext<'_>,
-    spec: &'static CommandSpec,
+    command: &'static Command,
     args: &OwnedArgs,
     locked: &mut Locked<'static>,
     reply: &mut Reply<'_>,
@@ -236,7 +258,9 @@ fn run_queued(
     let start = reply.position();
     let frame = frame_of(context);
     context.scratch.hashes.clear();
-    let result = match spec.handler {
+    context.command = command;
+    context.clock.begins(command);
+    let result = match command.spec.handler {
         Handler::Read(handler) => run::read(&frame, handler, args, locked, context.scratch, reply),
         Handler::Write(handler) => {
             run::write(&frame, handler, args, locked, context.scratch, reply).map(|effect| {
@@ -245,12 +269,23 @@ fn run_queued(
                 }
             })
         }
-        Handler::Session(handler) => handler(context, args, reply),
-        Handler::Container => Err(crate::commands::table::unknown_subcommand(spec, args)),
+        Handler::Session(handler) => {
+            context.held = Some(std::mem::replace(locked, Locked::nothing()));
+            let result = handler(context, args, reply);
+            if let Some(held) = context.held.take() {
+                *locked = held;
+            }
+            result
+        }
+        Handler::Container => {
+            let container = command.spec;
+            Err(crate::commands::table::unknown_subcommand(container, args))
+        }
     };
     if let Err(error) = result {
         reply.rewind(start);
         context.server.stats.count_error(&error);
+        context.clock.counts().failed(command);
         reply.error(&error);
     }
 }

@@ -1,12 +1,13 @@
 //! The state of one client.
 
 use super::registry::ClientInfo;
-use crate::commands::spec::CommandSpec;
+use crate::commands::table::Command;
 use crate::commit::AckLevel;
 use crate::execute::Transaction;
 use crate::keyspace::DbIndex;
 use crate::server::Server;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Which replies a client gets (`CLIENT REPLY`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,8 +43,8 @@ pub struct Client {
     pub sync_level: Option<AckLevel>,
     /// The offset of its last write, for `WAIT`.
     pub last_write: u64,
-    /// The last command; its name is published once for a batch.
-    pub last_command: Option<&'static CommandSpec>,
+    /// The last command; published once for a batch.
+    pub last_command: Option<&'static Command>,
     /// What a replica has said of itself with `REPLCONF`.
     pub replica: ReplicaHello,
     /// What other threads may know.
@@ -82,8 +83,29 @@ impl Client {
 
     /// Notes the command about to be executed.
     #[inline]
-    pub fn note_command(&mut self, spec: &'static CommandSpec) {
-        self.last_command = Some(spec);
+    pub fn note_command(&mut self, command: &'static Command) {
+        self.last_command = Some(command);
+    }
+
+    /// Lets other threads see what may have changed: `CLIENT LIST` reads it.
+    ///
+    /// Once for a batch. The atomics share a few cache lines that hardly anyone but this
+    /// connection touches, so the stores cost next to nothing.
+    pub fn publish(&self) {
+        let info = &self.info;
+        info.db.store(self.db.0, Ordering::Relaxed);
+        info.resp
+            .store(if self.resp3 { 3 } else { 2 }, Ordering::Relaxed);
+        let command = self.last_command.map_or(0, |command| command.id as u32 + 1);
+        info.last_command.store(command, Ordering::Relaxed);
+        let transaction = &self.transaction;
+        let queued = transaction.queued();
+        if queued != info.multi.load(Ordering::Relaxed) {
+            info.multi.store(queued, Ordering::Relaxed);
+            let bytes = transaction.mem_bytes();
+            info.multi_bytes.store(bytes, Ordering::Relaxed);
+        }
+        info.watch.store(transaction.watching(), Ordering::Relaxed);
     }
 
     /// Ends the transaction without executing it.

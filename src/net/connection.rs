@@ -8,6 +8,7 @@ use super::worker::Worker;
 use crate::commit::{AckLevel, Verdict};
 use crate::execute::{After, Batch, BlockOn, Done, Request, Settings, dispatch};
 use crate::protocol::{Limits, Parsed, Reply, RequestReader, WireError};
+use crate::server::CommandClock;
 use crate::time::{self, Instant};
 use parking_lot::Mutex;
 use std::future::poll_fn;
@@ -81,6 +82,8 @@ impl<'w> Connection<'w> {
             kind: 0.into(),
             multi: (-1).into(),
             watch: 0.into(),
+            multi_bytes: 0.into(),
+            last_command: 0.into(),
             query_bytes: 0.into(),
             output_bytes: 0.into(),
             bytes_in: 0.into(),
@@ -95,7 +98,6 @@ impl<'w> Connection<'w> {
             unblock: 0.into(),
             names: Mutex::new(Names {
                 user: "default".into(),
-                command: "NULL".into(),
                 ..Names::default()
             }),
             waker: Mutex::new(None),
@@ -306,6 +308,7 @@ impl<'w> Connection<'w> {
             settings: &settings,
             now: time::unix_ms(),
             scratch: &mut scratch,
+            clock: CommandClock::new(&worker.counts),
         };
         let mut limits = Limits {
             max_bulk: settings.max_bulk,
@@ -349,6 +352,7 @@ impl<'w> Connection<'w> {
         if let Some((level, offset)) = wanted {
             server.watermarks.want(level, offset);
         }
+        drop(batch);
         drop(scratch);
         self.reader.shrink();
         self.after_batch(&settings, bytes.len(), executed);
@@ -374,8 +378,10 @@ impl<'w> Connection<'w> {
                 };
                 let timer = deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
                 self.blocked = Some(Blocked { on, timer });
-                self.client.info.blocked.store(true, Ordering::Relaxed);
-                return matches!(on, BlockOn::Pause);
+                // Nobody can end the wait of a paused client, so it does not count as blocked.
+                let paused = matches!(on, BlockOn::Pause);
+                self.client.info.blocked.store(!paused, Ordering::Relaxed);
+                return paused;
             }
         }
         false
@@ -386,6 +392,7 @@ impl<'w> Connection<'w> {
         let server = self.worker.server;
         server.log.notify();
         server.stats.count_batch(received, executed);
+        self.client.publish();
         let info = &self.client.info;
         info.active_ms.store(time::unix_ms(), Ordering::Relaxed);
         info.bytes_in.fetch_add(received as u64, Ordering::Relaxed);

@@ -44,6 +44,10 @@ pub struct ClientInfo {
     pub multi: AtomicI64,
     /// Watched keys.
     pub watch: AtomicUsize,
+    /// Bytes of queued commands.
+    pub multi_bytes: AtomicUsize,
+    /// The last command's place in the command table, plus 1; 0 for none.
+    pub last_command: AtomicU32,
     /// Bytes in its query buffer.
     pub query_bytes: AtomicUsize,
     /// Bytes in its output buffer.
@@ -74,7 +78,7 @@ pub struct ClientInfo {
     pub waker: Mutex<Option<Waker>>,
 }
 
-/// What a client says of itself, and what it did last.
+/// What a client says of itself.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     /// `CLIENT SETNAME`.
@@ -85,8 +89,6 @@ pub struct Names {
     pub lib_name: Vec<u8>,
     /// `CLIENT SETINFO LIB-VER`.
     pub lib_ver: Vec<u8>,
-    /// The last command's full name.
-    pub command: String,
 }
 
 impl ClientInfo {

@@ -7,7 +7,7 @@ use super::connection;
 use super::stream::Stream;
 use crate::commit::{AckLevel, LEVELS};
 use crate::execute::{Scratch, Settings};
-use crate::server::Server;
+use crate::server::{CommandCounts, Server};
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -66,6 +66,8 @@ pub struct Worker {
     pub handle: Arc<WorkerHandle>,
     /// Buffers of the command being executed.
     pub scratch: RefCell<Scratch>,
+    /// How often this worker has executed each command.
+    pub counts: Arc<CommandCounts>,
     /// Where sockets are read into; connections keep only what is incomplete.
     pub read_buffer: RefCell<Vec<u8>>,
     settings: RefCell<Rc<Settings>>,
@@ -103,6 +105,7 @@ impl Worker {
             index,
             handle,
             scratch: RefCell::default(),
+            counts: server.stats.command_stats.add_worker(),
             read_buffer: RefCell::new(vec![0; READ_BUFFER]),
             settings: RefCell::new(Rc::new(server.settings())),
             settings_version: Cell::new(server.settings_version()),

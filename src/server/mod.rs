@@ -1,12 +1,20 @@
 //! The server: what it owns, how it starts and how it stops.
 
+mod command_stats;
 mod cron;
 mod live;
+mod pause;
 mod start;
 mod state;
 mod stats;
 
+pub use command_stats::{CommandClock, CommandCount, CommandCounts, CommandStats};
 pub use live::{Live, LiveValues, OutputLimit};
+pub use pause::Pause;
 pub use start::{StartError, run};
 pub use state::Server;
 pub use stats::Stats;
+
+/// The version of Redis whose commands and replies this server has. Client libraries decide
+/// by it what they may use.
+pub const COMPATIBLE_VERSION: &str = "8.2.3";

@@ -1,6 +1,7 @@
 //! What the server owns. It lives until the process ends.
 
 use super::live::{Live, OutputLimit};
+use super::pause::Pause;
 use super::stats::Stats;
 use crate::aof::Aof;
 use crate::commit::{AckLevel, Event, Rules, Watermarks};
@@ -36,6 +37,8 @@ pub struct Server {
     pub gates: Gates,
     /// Counters.
     pub stats: Stats,
+    /// `CLIENT PAUSE`.
+    pub pause: Pause,
     /// The clients.
     pub clients: Registry,
     /// This node's role and its links.
@@ -69,6 +72,7 @@ impl Server {
             watermarks: Watermarks::default(),
             gates: Gates::default(),
             stats: Stats::default(),
+            pause: Pause::default(),
             clients: Registry::default(),
             replication: Replication::new(),
             aof: Aof::new(),

@@ -1,5 +1,6 @@
 //! Counters for `INFO`.
 
+use super::command_stats::CommandStats;
 use crate::protocol::WireError;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub struct Stats {
     pub full_syncs: AtomicU64,
     pub partial_syncs: AtomicU64,
     pub refused_partial_syncs: AtomicU64,
+    pub command_stats: CommandStats,
     errors: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -117,6 +119,7 @@ impl Stats {
         ] {
             counter.store(0, Ordering::Relaxed);
         }
+        self.command_stats.reset();
         self.errors.lock().clear();
     }
 }

@@ -1,0 +1,156 @@
+//! How connections are shown: `CLIENT LIST` and `CLIENT INFO`.
+
+use crate::commands::table;
+use crate::execute::SessionContext;
+use crate::net::{ClientInfo, ClientKind};
+use crate::number::parse_i64;
+use crate::protocol::{Args, Reply, WireError, errors};
+use crate::time::UnixMs;
+use std::io::Write;
+use std::sync::atomic::Ordering::Relaxed;
+
+pub(super) fn info(
+    context: &mut SessionContext<'_>,
+    _args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    context.client.publish();
+    let mut text = Vec::new();
+    describe(&context.client.info, context.now, &mut text);
+    verbatim(reply, &text);
+    Ok(())
+}
+
+pub(super) fn list(
+    context: &mut SessionContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    context.client.publish();
+    let clients = &context.server.clients;
+    let chosen = if args.len() == 2 {
+        clients.all()
+    } else if args.is(2, "type") && args.len() == 4 {
+        let kind = client_kind(args.at(3))?;
+        let mut all = clients.all();
+        all.retain(|client| client.kind() == kind);
+        all
+    } else if args.is(2, "id") && args.len() > 3 {
+        let mut chosen = Vec::new();
+        for id in args.from(3) {
+            let id = parse_i64(id).ok_or(WireError::fixed("ERR Invalid client ID"))?;
+            let id = u64::try_from(id).ok();
+            chosen.extend(id.and_then(|id| clients.get(id)));
+        }
+        chosen
+    } else {
+        return Err(errors::SYNTAX);
+    };
+    let mut text = Vec::with_capacity(chosen.len() * 320);
+    for client in &chosen {
+        describe(client, context.now, &mut text);
+    }
+    verbatim(reply, &text);
+    Ok(())
+}
+
+/// The kind of that name, as filters spell it.
+pub(super) fn client_kind(name: &[u8]) -> Result<ClientKind, WireError> {
+    match &*name.to_ascii_lowercase() {
+        b"normal" => Ok(ClientKind::Normal),
+        b"slave" | b"replica" => Ok(ClientKind::Replica),
+        b"master" => Ok(ClientKind::Primary),
+        b"pubsub" => Ok(ClientKind::PubSub),
+        _ => Err(WireError::new(format!(
+            "ERR Unknown client type '{}'",
+            String::from_utf8_lossy(name)
+        ))),
+    }
+}
+
+/// One line. Fields for things that do not exist here (subscriptions, a reply buffer of
+/// fixed size) hold what they hold in Redis for a client without them.
+fn describe(client: &ClientInfo, now: UnixMs, out: &mut Vec<u8>) {
+    let names = client.names.lock().clone();
+    let (input, output) = (
+        client.query_bytes.load(Relaxed),
+        client.output_bytes.load(Relaxed),
+    );
+    let multi_bytes = client.multi_bytes.load(Relaxed);
+    let memory = CONNECTION_BYTES + input + output + multi_bytes;
+    let events = if output > 0 { "rw" } else { "r" };
+    let _ = write!(
+        out,
+        "id={} addr={} laddr={} fd={} name=",
+        client.id, client.addr, client.laddr, client.fd,
+    );
+    out.extend_from_slice(&names.name);
+    let _ = write!(
+        out,
+        " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} watch={} qbuf={input} \
+         qbuf-free=0 argv-mem=0 multi-mem={multi_bytes} rbs=0 rbp=0 obl={output} oll=0 omem=0 \
+         tot-mem={memory} events={events} cmd={} user={} redir=-1 resp={} lib-name=",
+        (now - client.created_ms).max(0) / 1000,
+        (now - client.active_ms.load(Relaxed)).max(0) / 1000,
+        flags(client),
+        client.db.load(Relaxed),
+        client.multi.load(Relaxed),
+        client.watch.load(Relaxed),
+        command(client),
+        names.user,
+        client.resp.load(Relaxed),
+    );
+    out.extend_from_slice(&names.lib_name);
+    out.extend_from_slice(b" lib-ver=");
+    out.extend_from_slice(&names.lib_ver);
+    let _ = writeln!(
+        out,
+        " io-thread={} tot-net-in={} tot-net-out={} tot-cmds={}",
+        client.worker,
+        client.bytes_in.load(Relaxed),
+        client.bytes_out.load(Relaxed),
+        client.commands.load(Relaxed),
+    );
+}
+
+/// The letters of Redis, in its order.
+fn flags(client: &ClientInfo) -> String {
+    let mut flags = String::new();
+    let mut flag = |on: bool, letter| {
+        if on {
+            flags.push(letter);
+        }
+    };
+    let kind = client.kind();
+    flag(kind == ClientKind::Replica, 'S');
+    flag(kind == ClientKind::Primary, 'M');
+    flag(kind == ClientKind::PubSub, 'P');
+    flag(client.multi.load(Relaxed) >= 0, 'x');
+    flag(client.blocked.load(Relaxed), 'b');
+    flag(client.killed.load(Relaxed), 'A');
+    flag(client.unix, 'U');
+    flag(client.no_evict.load(Relaxed), 'e');
+    flag(client.no_touch.load(Relaxed), 'T');
+    if flags.is_empty() {
+        flags.push('N');
+    }
+    flags
+}
+
+/// The full name of the last command.
+fn command(client: &ClientInfo) -> &'static str {
+    let last = client.last_command.load(Relaxed) as usize;
+    match last.checked_sub(1).and_then(|id| table::all().get(id)) {
+        Some(command) => &command.name,
+        None => "NULL",
+    }
+}
+
+/// Names come from clients, but only printable ones are taken, so the text is ASCII.
+fn verbatim(reply: &mut Reply<'_>, text: &[u8]) {
+    reply.verbatim("txt", &String::from_utf8_lossy(text));
+}
+
+/// What a connection occupies before it buffers anything, in bytes: its task and its entry
+/// among the clients.
+const CONNECTION_BYTES: usize = 1536;

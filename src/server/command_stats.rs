@@ -1,0 +1,205 @@
+//! How often each command was called and how long it took: `INFO commandstats`.
+//!
+//! Every worker counts into rows of its own, so that counting needs neither a lock nor an
+//! atomic addition; whoever asks adds the workers up. A clock is read when the command
+//! changes from one request to the next, not for every request: a pipeline of one command
+//! is timed as a whole.
+
+use crate::commands::table::{self, Command};
+use crate::time::Instant;
+use parking_lot::Mutex;
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The counters of one worker, a row for each command of the table.
+pub struct CommandCounts {
+    rows: Box<[Row]>,
+}
+
+/// Written by one thread only.
+#[derive(Default)]
+struct Row {
+    calls: AtomicU64,
+    nanos: AtomicU64,
+    rejected: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// The counters of one command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommandCount {
+    /// Executions.
+    pub calls: u64,
+    /// Their duration in nanoseconds.
+    pub nanos: u64,
+    /// Requests refused before execution.
+    pub rejected: u64,
+    /// Executions that ended in an error.
+    pub failed: u64,
+}
+
+impl Default for CommandCounts {
+    fn default() -> Self {
+        CommandCounts {
+            rows: table::all().iter().map(|_| Row::default()).collect(),
+        }
+    }
+}
+
+impl CommandCounts {
+    /// Counts a request that was refused before execution.
+    pub fn rejected(&self, command: &Command) {
+        add(&self.rows[command.id].rejected, 1);
+    }
+
+    /// Counts an execution that ended in an error.
+    pub fn failed(&self, command: &Command) {
+        add(&self.rows[command.id].failed, 1);
+    }
+
+    fn row(&self, id: usize) -> CommandCount {
+        let row = &self.rows[id];
+        CommandCount {
+            calls: row.calls.load(Ordering::Relaxed),
+            nanos: row.nanos.load(Ordering::Relaxed),
+            rejected: row.rejected.load(Ordering::Relaxed),
+            failed: row.failed.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Adds to a counter that only the calling thread writes.
+#[inline]
+fn add(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+}
+
+/// Times the commands of one batch.
+pub struct CommandClock<'a> {
+    counts: &'a CommandCounts,
+    running: Cell<Option<(usize, Instant)>>,
+}
+
+impl<'a> CommandClock<'a> {
+    /// A clock at rest.
+    pub fn new(counts: &'a CommandCounts) -> Self {
+        CommandClock {
+            counts,
+            running: Cell::new(None),
+        }
+    }
+
+    /// The counters that it adds to.
+    pub fn counts(&self) -> &'a CommandCounts {
+        self.counts
+    }
+
+    /// A command begins now, and the one before has ended.
+    #[inline]
+    pub fn begins(&self, command: &Command) {
+        add(&self.counts.rows[command.id].calls, 1);
+        if self.running.get().is_none_or(|(id, _)| id != command.id) {
+            self.switch(Some(command.id));
+        }
+    }
+
+    /// A command that has begun already goes on (`EXEC` after what it ran).
+    pub fn resumes(&self, command: &Command) {
+        self.switch(Some(command.id));
+    }
+
+    fn switch(&self, to: Option<usize>) {
+        let now = Instant::now();
+        if let Some((id, since)) = self.running.get() {
+            let took = now.saturating_duration_since(since).as_nanos() as u64;
+            add(&self.counts.rows[id].nanos, took);
+        }
+        self.running.set(to.map(|id| (id, now)));
+    }
+}
+
+impl Drop for CommandClock<'_> {
+    fn drop(&mut self) {
+        if self.running.get().is_some() {
+            self.switch(None);
+        }
+    }
+}
+
+/// The counters of all workers.
+#[derive(Default)]
+pub struct CommandStats {
+    workers: Mutex<Vec<Arc<CommandCounts>>>,
+    /// The sums at the last `CONFIG RESETSTAT`: the rows themselves belong to their workers.
+    zero: Mutex<Vec<CommandCount>>,
+}
+
+impl CommandStats {
+    /// Rows for one more worker.
+    pub fn add_worker(&self) -> Arc<CommandCounts> {
+        let counts = Arc::new(CommandCounts::default());
+        self.workers.lock().push(Arc::clone(&counts));
+        counts
+    }
+
+    /// The counters of every command, in the order of the table.
+    pub fn counts(&self) -> Vec<CommandCount> {
+        let mut counts = self.sums();
+        for (count, zero) in counts.iter_mut().zip(&*self.zero.lock()) {
+            count.calls -= zero.calls;
+            count.nanos -= zero.nanos;
+            count.rejected -= zero.rejected;
+            count.failed -= zero.failed;
+        }
+        counts
+    }
+
+    /// Sets all counters back to zero.
+    pub fn reset(&self) {
+        *self.zero.lock() = self.sums();
+    }
+
+    fn sums(&self) -> Vec<CommandCount> {
+        let mut sums = vec![CommandCount::default(); table::all().len()];
+        for worker in &*self.workers.lock() {
+            for (id, sum) in sums.iter_mut().enumerate() {
+                let row = worker.row(id);
+                sum.calls += row.calls;
+                sum.nanos += row.nanos;
+                sum.rejected += row.rejected;
+                sum.failed += row.failed;
+            }
+        }
+        sums
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_added_up_and_a_reset_starts_over() {
+        let stats = CommandStats::default();
+        let (one, two) = (stats.add_worker(), stats.add_worker());
+        let [first, second, ..] = table::all() else {
+            panic!("the table has commands");
+        };
+        let clock = CommandClock::new(&one);
+        clock.begins(first);
+        clock.begins(first);
+        clock.begins(second);
+        drop(clock);
+        CommandClock::new(&two).begins(first);
+        two.failed(first);
+        two.rejected(second);
+        let counts = stats.counts();
+        assert_eq!((counts[0].calls, counts[0].failed), (3, 1));
+        assert_eq!((counts[1].calls, counts[1].rejected), (1, 1));
+        stats.reset();
+        assert_eq!(stats.counts()[0], CommandCount::default());
+        CommandClock::new(&two).begins(first);
+        assert_eq!(stats.counts()[0].calls, 1);
+    }
+}
