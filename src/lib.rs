@@ -3,6 +3,7 @@
 //! The rooms below stand in the order of the data path.
 
 pub mod aof;
+pub mod bench;
 pub mod client;
 pub mod commands;
 pub mod commit;
