@@ -1,21 +1,11 @@
 //! The configured values that the data path reads, each cheap to read from any thread.
 
 use crate::commit::AckLevel;
+pub use crate::config::OutputLimit;
 use crate::execute::Settings;
 use crate::net::ClientKind;
 use parking_lot::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-
-/// A client class's bounds on unsent output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OutputLimit {
-    /// Bytes at which the client is cut off; 0 for none.
-    pub hard: usize,
-    /// Bytes that it may not exceed for long; 0 for none.
-    pub soft: usize,
-    /// How long is long, in seconds.
-    pub soft_seconds: u64,
-}
 
 /// Values published when the configuration changes.
 #[derive(Default)]

@@ -1,13 +1,14 @@
 //! Start and stop.
 
 use super::cron;
-use super::live::{LiveValues, OutputLimit};
+use super::live::LiveValues;
 use super::state::Server;
-use crate::commit::{AckLevel, Policy, Rules};
-use crate::config::{Config, ConfigHandle};
+use crate::commit::Rules;
+use crate::config::{AppendFsync, Config, ConfigHandle};
 use crate::execute::{Gates, Settings};
 use crate::net::{self, Incoming, WorkerHandle};
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 use std::path::Path;
 use tokio::net::{TcpListener, UnixListener};
 
@@ -78,21 +79,23 @@ fn listen(config: &Config) -> Result<Vec<Socket>, StartError> {
     let mut sockets = Vec::new();
     if config.port != 0 {
         for address in &config.bind {
-            let ip = address.parse().map_err(|_| StartError::Listen {
-                address: address.clone(),
-                source: io::Error::new(io::ErrorKind::InvalidInput, "not an address"),
-            })?;
-            let socket = net::bind_tcp(ip, config.port, 511);
-            sockets.push(Socket::Tcp(socket.map_err(|source| {
-                StartError::Listen {
-                    address: format!("{address}:{}", config.port),
-                    source,
+            // A leading dash: such an address may be missing on this machine.
+            let (optional, host) = match address.strip_prefix('-') {
+                Some(host) => (true, host),
+                None => (false, address.as_str()),
+            };
+            match listen_tcp(host, config) {
+                Ok(socket) => sockets.push(Socket::Tcp(socket)),
+                Err(error) if optional && is_missing(&error) => {}
+                Err(source) => {
+                    let address = format!("{host}:{}", config.port);
+                    return Err(StartError::Listen { address, source });
                 }
-            })?));
+            }
         }
     }
     if let Some(path) = &config.unixsocket {
-        let socket = net::bind_unix(Path::new(path), None);
+        let socket = net::bind_unix(Path::new(path), config.unixsocketperm);
         sockets.push(Socket::Unix(socket.map_err(|source| {
             StartError::Listen {
                 address: path.clone(),
@@ -101,6 +104,27 @@ fn listen(config: &Config) -> Result<Vec<Socket>, StartError> {
         })?));
     }
     Ok(sockets)
+}
+
+fn listen_tcp(host: &str, config: &Config) -> io::Result<std::net::TcpListener> {
+    let ip = match host {
+        "*" => Ipv4Addr::UNSPECIFIED.into(),
+        "::*" => Ipv6Addr::UNSPECIFIED.into(),
+        name => (name, config.port)
+            .to_socket_addrs()?
+            .next()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))?
+            .ip(),
+    };
+    net::bind_tcp(ip, config.port, config.tcp_backlog as i32)
+}
+
+/// Whether the machine does not have the address, or its family.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ENOPROTOOPT)
+    )
 }
 
 async fn serve(server: &'static Server, sockets: Vec<Socket>) -> Result<(), StartError> {
@@ -149,29 +173,25 @@ fn worker_count(config: &Config) -> usize {
 pub(super) fn live_values(config: &Config) -> LiveValues {
     LiveValues {
         settings: Settings {
+            max_bulk: config.proto_max_bulk_len,
+            hash_max_entries: config.hash_max_listpack_entries,
+            hash_max_value: config.hash_max_listpack_value,
+            lfu: config.maxmemory_policy.is_lfu(),
+            lfu_log_factor: config.lfu_log_factor,
+            lfu_decay_minutes: config.lfu_decay_minutes,
+            lazy_user_del: config.lazyfree_lazy_user_del,
+            lazy_user_flush: config.lazyfree_lazy_user_flush,
             databases: config.databases,
             ..Settings::default()
         },
-        sync_level: AckLevel::parse(config.sync_ack.as_bytes()).unwrap_or_default(),
-        held_per_client: 64 << 20,
-        query_buffer: 1 << 30,
+        sync_level: config.sync_ack,
+        held_per_client: config.held_reply_limit,
+        query_buffer: config.client_query_buffer_limit,
         max_clients: config.maxclients,
-        keepalive_seconds: 300,
+        keepalive_seconds: config.tcp_keepalive_seconds,
         requires_password: config.requirepass.is_some(),
-        protected: false,
-        output_limits: [
-            OutputLimit::default(),
-            OutputLimit {
-                hard: 256 << 20,
-                soft: 64 << 20,
-                soft_seconds: 60,
-            },
-            OutputLimit {
-                hard: 32 << 20,
-                soft: 8 << 20,
-                soft_seconds: 60,
-            },
-        ],
+        protected: config.protected_mode && config.requirepass.is_none(),
+        output_limits: config.client_output_buffer_limit,
     }
 }
 
@@ -180,14 +200,10 @@ pub(super) fn rules(config: &Config) -> Rules {
     let timeout_ms = config.sync_timeout_ms;
     Rules {
         timeout_ms,
-        policy: match config.sync_on_timeout.as_str() {
-            "fail" => Policy::Fail,
-            "wait" => Policy::Wait,
-            _ => Policy::Demote,
-        },
+        policy: config.sync_on_timeout,
         min_in_sync: config.min_insync_replicas,
-        level: AckLevel::parse(config.sync_ack.as_bytes()).unwrap_or_default(),
-        local_fsync: config.appendonly && config.appendfsync == "always",
+        level: config.sync_ack,
+        local_fsync: config.appendonly && config.appendfsync == AppendFsync::Always,
         tick_ms: cron::sync_tick_ms(timeout_ms),
     }
 }

@@ -104,6 +104,8 @@ impl Server {
     pub fn apply_config(&self) {
         let config = self.config.current();
         self.live.publish(super::start::live_values(&config));
+        // What follows from the role is not in the configuration.
+        self.refresh_role_gates();
         self.log.set_backlog(config.repl_backlog_size);
         if let Some(authority) = self.authority.get() {
             authority.tell(Event::Rules(self.rules()));
