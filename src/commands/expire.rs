@@ -336,7 +336,8 @@ fn reply_expiry(
     Ok(())
 }
 
-/// Milliseconds to the nearest second; at the end of the range it wraps, as in Redis.
+/// Milliseconds to the nearest second. A visible expiry is never negative, and near the end of
+/// the range the sum still fits an unsigned number.
 fn to_seconds(ms: i64) -> i64 {
-    ms.wrapping_add(500) / 1000
+    ((ms.max(0) as u64 + 500) / 1000) as i64
 }

@@ -13,6 +13,8 @@ pub mod generic;
 pub mod handler;
 pub mod introspection;
 pub mod key_positions;
+#[cfg(test)]
+mod replay_tests;
 pub mod replication;
 pub mod sample_calls;
 pub mod slice;

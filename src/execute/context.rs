@@ -515,11 +515,10 @@ impl<'a> WriteContext<'a> {
     ) {
         let hash = self.hashes.hash(key);
         let (now, settings) = (self.now, self.settings);
+        let mut entry = Entry::new(key, expiry, payload);
+        entry.set_clock(super::clock::created(now, settings));
         let shard = self.locked.shard_mut(db, shard_of(hash));
-        shard.insert(hash, key, expiry, now, payload);
-        if let Some(slot) = shard.find(hash, key) {
-            shard.set_clock(slot, super::clock::created(now, settings));
-        }
+        shard.insert_entry(hash, entry, now);
     }
 
     /// Puts an entry whose key is not there into a database.
@@ -543,6 +542,8 @@ impl<'a> WriteContext<'a> {
                 Expiry::At(at) => Some(at),
             };
             self.insert(found.db, &key, at, payload);
+            // The key's copy is freed here: its address says nothing from now on.
+            self.hashes.clear();
             return;
         }
         self.mark_used(found);

@@ -13,6 +13,8 @@ mod clock;
 mod context;
 mod dispatch;
 mod effect;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod run;
 mod session;
 mod transaction;

@@ -159,6 +159,11 @@ impl Entry {
         }
     }
 
+    /// Sets the 24 bits of the LRU or LFU clock.
+    pub fn set_clock(&mut self, clock: u32) {
+        EntryPtr(self.raw).set_clock(clock);
+    }
+
     /// The same value with its expiry and clock under another key.
     pub fn renamed(self, key: &[u8]) -> Entry {
         let (mut old, kind) = (EntryPtr(self.raw), self.view().kind());

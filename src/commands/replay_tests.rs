@@ -1,0 +1,167 @@
+//! What enters the log, and that replaying it gives the same data.
+
+use crate::execute::fixture::Fixture;
+use proptest::prelude::*;
+
+fn words(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
+/// Runs `lines` one after the other and gives the effect of the last one.
+fn effect(lines: &[&str]) -> String {
+    let mut primary = Fixture::new();
+    let mut last = String::new();
+    for line in lines {
+        let text = primary.run(0, &words(line)).effect_text();
+        last = text
+            .strip_prefix("SELECT 0")
+            .unwrap_or(&text)
+            .trim_start()
+            .to_owned();
+    }
+    last
+}
+
+#[test]
+fn times_are_absolute_and_conditions_are_gone() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["SET k v"], "SET k v"),
+        (&["SET k v EX 10"], "SET k v PXAT 1800000010000"),
+        (&["SET k v PX 10 NX GET"], "SET k v PXAT 1800000000010"),
+        (&["SET k v", "SET k w XX KEEPTTL"], "SET k w KEEPTTL"),
+        (&["SET k v", "SET k w NX"], ""),
+        (&["SET k v", "SET k w IFEQ v"], "SET k w"),
+        (&["SET k v", "SET k w EXAT 1"], "DEL k"),
+        (&["SET k w EXAT 1"], ""),
+        (&["SETEX k 10 v"], "SET k v PXAT 1800000010000"),
+        (&["SETNX k v"], "SET k v"),
+        (&["SET k v", "GETSET k w"], "SET k w"),
+        (&["SET k v", "GETDEL k"], "DEL k"),
+        (&["SET k v", "GETEX k EX 1"], "PEXPIREAT k 1800000001000"),
+        (&["SET k v EX 9", "GETEX k PERSIST"], "PERSIST k"),
+        (&["SET k v", "GETEX k PERSIST"], ""),
+        (&["SET k v", "GETEX k EXAT 1"], "DEL k"),
+        (&["SET k v", "GETEX k"], ""),
+        (&["SET k 1", "INCRBYFLOAT k 0.5"], "SET k 1.5 KEEPTTL"),
+        (&["INCR k"], "INCR k"),
+        (&["SET k v", "EXPIRE k 1 NX"], "PEXPIREAT k 1800000001000"),
+        (&["SET k v", "EXPIRE k 0"], "DEL k"),
+        (&["SET k v", "EXPIRE k 1 XX"], ""),
+        (&["SET k v", "DELIFEQ k v"], "DEL k"),
+        (&["MSETEX 1 k v NX EX 1"], "SET k v PXAT 1800000001000"),
+        (&["DEL missing"], ""),
+        (&["SET k v", "RENAME k k"], ""),
+        (&["SET k v", "MOVE k 1"], "MOVE k 1"),
+        (&["FLUSHALL"], "FLUSHALL"),
+    ];
+    for (lines, expected) in cases {
+        assert_eq!(effect(lines), *expected, "{lines:?}");
+    }
+}
+
+#[test]
+fn an_expired_key_that_a_write_meets_is_deleted_in_the_log() {
+    let mut primary = Fixture::new();
+    primary.run(0, &words("SET k 1 PX 10"));
+    primary.now += 10;
+    let outcome = primary.run(0, &words("INCR k"));
+    assert_eq!(outcome.reply, ":1");
+    assert_eq!(
+        outcome.effect_text(),
+        "SELECT 0\nMULTI\nDEL k\nINCR k\nEXEC"
+    );
+}
+
+#[test]
+fn a_replay_does_not_ask_the_clock() {
+    let mut replica = Fixture::new();
+    for line in [
+        "SET k v PXAT 5",
+        "PEXPIREAT k 6",
+        "INCRBY n 3",
+        "PEXPIREAT n 7",
+        "INCR n",
+    ] {
+        let command = words(line).iter().map(|w| w.as_bytes().to_vec()).collect();
+        replica.apply(&[command]);
+    }
+    let state: Vec<_> = replica.state().into_iter().collect();
+    let entry = |key: &str, value: &str, at| ((0, key.into()), (value.into(), Some(at)));
+    assert_eq!(state, [entry("k", "v", 6), entry("n", "4", 7)]);
+}
+
+/// `K` and `L` stand for keys, `V` for a value, `N` for a number, `S` for a few
+/// milliseconds.
+const CALLS: &[&str] = &[
+    "SET K V",
+    "SET K V PX S",
+    "SET K V NX PX S",
+    "SET K V XX GET",
+    "SET K V KEEPTTL",
+    "SET K V IFEQ V",
+    "SET K V PXAT 1",
+    "SETNX K V",
+    "PSETEX K S V",
+    "GETSET K V",
+    "GETDEL K",
+    "GETEX K PX S",
+    "GETEX K PERSIST",
+    "GETEX K PXAT 1",
+    "MSET K V L V",
+    "MSETNX K V L V",
+    "MSETEX 2 K V L V PX S",
+    "MSETEX 2 K V L V XX KEEPTTL",
+    "APPEND K V",
+    "SETRANGE K 3 V",
+    "INCR K",
+    "DECRBY K N",
+    "INCRBY K N",
+    "INCRBYFLOAT K N",
+    "DELIFEQ K V",
+    "DEL K L",
+    "UNLINK K",
+    "RENAME K L",
+    "RENAMENX K L",
+    "COPY K L",
+    "COPY K L DB 1 REPLACE",
+    "MOVE K 1",
+    "PEXPIRE K S",
+    "PEXPIRE K S GT",
+    "PEXPIRE K S LT",
+    "PEXPIRE K S NX",
+    "PEXPIREAT K 1 XX",
+    "PERSIST K",
+    "SWAPDB 0 1",
+    "FLUSHDB",
+];
+
+fn call() -> impl Strategy<Value = Vec<String>> {
+    let word = |stand_in: &str| match stand_in {
+        "K" | "L" => "[abc]".boxed(),
+        "V" => "7|-1|1.5|x|[a-c]{0,3}|z{60}|y{9000}".boxed(),
+        "N" => "-?[1-9]".boxed(),
+        "S" => "[1-9][0-9]?".boxed(),
+        fixed => Just(fixed.to_owned()).boxed(),
+    };
+    prop::sample::select(CALLS)
+        .prop_flat_map(move |call| call.split(' ').map(word).collect::<Vec<_>>())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn replayed_effects_give_the_same_data(
+        calls in prop::collection::vec((0u32..2, 0i64..30, call()), 1..120),
+    ) {
+        let (mut primary, mut replica) = (Fixture::new(), Fixture::new());
+        // The replica's clock runs ahead and must not matter.
+        replica.now += 1_000_000;
+        for (db, passed, call) in calls {
+            primary.now += passed;
+            let outcome = primary.run(db, &call);
+            replica.apply(&outcome.effect);
+            prop_assert_eq!(primary.state(), replica.state(), "after {:?}: {:?}", call, outcome);
+        }
+    }
+}
