@@ -227,6 +227,10 @@ impl Value {
                 })
                 .collect(),
             Value::Percentiles(list) if list.is_empty() => vec![b"\"\"".to_vec()],
+            // `A` hides `n` in answers; a file must say both.
+            Value::Events(events) if events.contains(KeyspaceEvents::ALL | KeyspaceEvents::NEW) => {
+                vec![quoted(format!("{}n", events.letters()).as_bytes())]
+            }
             Value::Events(events) => vec![quoted(events.letters().as_bytes())],
             plain => vec![plain.shown(kind)],
         }

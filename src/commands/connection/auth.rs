@@ -126,7 +126,7 @@ fn log_in(
     password: &[u8],
 ) -> Result<(), WireError> {
     let matches = match &server.config.current().requirepass {
-        Some(wanted) => same_secret(wanted.as_bytes(), password),
+        Some(wanted) => same_secret(wanted, password),
         None => true,
     };
     if user != DEFAULT_USER.as_bytes() || !matches {
