@@ -465,7 +465,7 @@ const ENCODINGS: &[Spec] = &[
     live("stream-node-max-bytes", BYTES, "4096").help("Most bytes of a packed piece of a stream."),
     live("stream-node-max-entries", LONG, "100")
         .help("Most entries of a packed piece of a stream."),
-    inert_fixed(
+    inert(
         "vset-force-single-threaded-execution",
         YES_NO,
         "no",
