@@ -73,7 +73,7 @@ class Run:
             raise Failed(f"{' '.join(command)}: {done.stderr.strip()}")
         result = json.loads(done.stdout)
         if result["errors"]:
-            raise Failed(f"{workload} on port {port} got errors: {result['errors']}")
+            raise Failed(f"{workload} on port {port} got errors, such as {next(iter(result['errors']))[:120]}")
         return result
 
     def compare(self, row: str, what: str, servers: dict, workload, n: int, more=(), goal=1.0, goal_rate=None) -> None:

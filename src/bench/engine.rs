@@ -197,7 +197,7 @@ impl Load {
         let end = memchr::memchr(b'\r', &reply[from..]).map_or(reply.len(), |i| from + i);
         let text = String::from_utf8_lossy(&reply[from..end]).into_owned();
         // Texts that quote their arguments must not fill the memory.
-        if self.report.errors.len() < 100 || self.report.errors.contains_key(&text) {
+        if self.report.errors.len() < 20 || self.report.errors.contains_key(&text) {
             *self.report.errors.entry(text).or_default() += 1;
         }
     }
