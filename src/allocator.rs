@@ -70,6 +70,14 @@ pub struct MemoryStats {
     pub resident: usize,
 }
 
+/// The allocator's name and version.
+pub fn version() -> String {
+    let version = tikv_jemalloc_ctl::version::read().unwrap_or_default();
+    // The version of the release, without the commit.
+    let version = version.trim_end_matches('\0');
+    format!("jemalloc-{}", version.split('-').next().unwrap_or(version))
+}
+
 /// Reads the statistics; a few microseconds.
 pub fn stats() -> MemoryStats {
     use tikv_jemalloc_ctl::{epoch, stats};

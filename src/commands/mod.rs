@@ -17,6 +17,7 @@ pub mod key_positions;
 mod replay_tests;
 pub mod replication;
 pub mod sample_calls;
+pub mod server;
 pub mod slice;
 pub mod spec;
 pub mod strings;

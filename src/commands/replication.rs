@@ -8,6 +8,7 @@ use crate::execute::{After, BlockOn, SessionContext};
 use crate::number::parse_i64;
 use crate::protocol::{Args, Reply, WireError, errors};
 use crate::replication::{self, LinkState, Role, UpstreamState};
+use crate::server::Server;
 use crate::time::{Duration, Instant};
 use std::sync::atomic::Ordering;
 
@@ -124,6 +125,7 @@ fn replicaof(
     if args.is(1, "no") && args.is(2, "one") {
         change_role(context, move || {
             replication::become_primary(server);
+            note_primary(server, &[]);
         });
         reply.ok();
         return Ok(());
@@ -142,6 +144,7 @@ fn replicaof(
     }
     change_role(context, move || {
         replication::become_replica(server, &host, port);
+        note_primary(server, &[host.as_bytes(), port.to_string().as_bytes()]);
     });
     reply.ok();
     Ok(())
@@ -153,6 +156,13 @@ fn change_role(context: &SessionContext<'_>, change: impl FnOnce() + Send + 'sta
     match context.server.workers().first() {
         Some(worker) if context.in_transaction() => worker.run(Box::new(move |_| change())),
         _ => change(),
+    }
+}
+
+/// Lets `CONFIG GET replicaof` and `CONFIG REWRITE` tell what was settled here.
+fn note_primary(server: &Server, host_and_port: &[&[u8]]) {
+    if let Err(error) = server.config.note("replicaof", host_and_port) {
+        tracing::warn!(%error, "the configuration does not follow REPLICAOF");
     }
 }
 

@@ -15,10 +15,10 @@ static FAMILIES: &[&[CommandSpec]] = &[
     super::expire::COMMANDS,
     super::databases::COMMANDS,
     super::introspection::COMMANDS,
-    super::slice::COMMANDS,
     super::connection::COMMANDS,
     super::replication::COMMANDS,
     super::transactions::COMMANDS,
+    super::server::COMMANDS,
 ];
 
 /// A declared command with what follows from the declaration.

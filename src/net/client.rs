@@ -108,6 +108,12 @@ impl Client {
         info.watch.store(transaction.watching(), Ordering::Relaxed);
     }
 
+    /// Whether it is on this machine: a loopback address or a Unix socket.
+    pub fn is_local(&self) -> bool {
+        let addr = &self.info.addr;
+        self.info.unix || addr.starts_with("127.") || addr.starts_with("[::1]")
+    }
+
     /// Ends the transaction without executing it.
     pub fn end_transaction(&mut self, server: &'static Server) {
         self.transaction.end(server);

@@ -102,6 +102,14 @@ impl ClientInfo {
         }
     }
 
+    /// Bytes that it occupies, buffers included.
+    pub fn mem_bytes(&self) -> usize {
+        CONNECTION_BYTES
+            + self.query_bytes.load(Ordering::Relaxed)
+            + self.output_bytes.load(Ordering::Relaxed)
+            + self.multi_bytes.load(Ordering::Relaxed)
+    }
+
     /// Ends the connection.
     pub fn kill(&self) {
         self.killed.store(true, Ordering::SeqCst);
@@ -163,3 +171,7 @@ impl Registry {
         self.clients.lock().values().cloned().collect()
     }
 }
+
+/// What a connection occupies before it buffers anything, in bytes: its task and its entry
+/// among the clients.
+const CONNECTION_BYTES: usize = 1536;

@@ -163,6 +163,13 @@ impl Replication {
         self.identity.lock().replid = replid;
     }
 
+    /// Draws a new id without a past, so that replicas must resynchronise in full.
+    pub fn change_id(&self) {
+        let mut identity = self.identity.lock();
+        identity.replid = crate::random::hex40();
+        identity.previous = None;
+    }
+
     /// Takes over the primary's id: after a full resync without a past, after a partial one
     /// with the old id as the previous one.
     pub fn adopt(&self, replid: &str, keep_previous_until: Option<u64>) {

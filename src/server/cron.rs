@@ -5,6 +5,7 @@ use crate::commit::Event;
 use crate::execute::{Gates, Scratch, expire_due};
 use crate::keyspace::SHARDS;
 use crate::time::{self, Duration, Instant};
+use std::sync::atomic::Ordering;
 
 /// The interval of the in-sync set's ticks for a timeout: fine enough that the timeout is
 /// kept to a tenth, coarse enough to cost nothing.
@@ -16,13 +17,15 @@ pub fn sync_tick_ms(timeout_ms: u64) -> u64 {
 pub async fn run(server: &'static Server) {
     tokio::task::spawn_local(tick_in_sync_set(server));
     tokio::task::spawn_local(ping_replicas(server));
+    tokio::task::spawn_local(sample(server));
     let mut scratch = Scratch::default();
     loop {
         tokio::time::sleep(EXPIRY_INTERVAL).await;
-        if !server
+        // A pause promises that the data stands still.
+        let may_write = !server
             .gates
-            .has(Gates::REPLICA | Gates::LOADING | Gates::NO_REPLICAS)
-        {
+            .has(Gates::REPLICA | Gates::LOADING | Gates::NO_REPLICAS | Gates::PAUSED_WRITES);
+        if may_write && server.active_expire.load(Ordering::Relaxed) {
             expire(server, &mut scratch);
         }
     }
@@ -49,6 +52,19 @@ fn expire(server: &'static Server, scratch: &mut Scratch) {
     server.log.notify();
 }
 
+/// Takes the samples from which `INFO` shows rates and the peak of memory.
+async fn sample(server: &'static Server) {
+    for tick in 0u64.. {
+        tokio::time::sleep(SAMPLE_INTERVAL).await;
+        let stats = &server.stats;
+        stats.rates.lock().sample(stats, Instant::now());
+        if tick % 10 == 0 {
+            let memory = crate::allocator::stats().allocated as u64;
+            stats.peak_memory.fetch_max(memory, Ordering::Relaxed);
+        }
+    }
+}
+
 async fn tick_in_sync_set(server: &'static Server) {
     loop {
         let timeout = super::start::rules(&server.config.current()).timeout_ms;
@@ -68,6 +84,7 @@ async fn ping_replicas(server: &'static Server) {
     }
 }
 
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
 /// A quarter of the interval.
 const EXPIRY_BUDGET: Duration = Duration::from_millis(25);

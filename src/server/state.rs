@@ -15,7 +15,7 @@ use crate::replication::Replication;
 use crate::time::{self, Instant};
 use crate::write_log::WriteLog;
 use parking_lot::Mutex;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
@@ -37,6 +37,10 @@ pub struct Server {
     pub gates: Gates,
     /// Counters.
     pub stats: Stats,
+    /// Whether expired keys that nobody asks for are deleted (`DEBUG SET-ACTIVE-EXPIRE`).
+    pub active_expire: AtomicBool,
+    /// Values on their way to the thread that frees them.
+    pub lazy_free_pending: Arc<AtomicU64>,
     /// `CLIENT PAUSE`.
     pub pause: Pause,
     /// The clients.
@@ -64,6 +68,7 @@ impl Server {
     /// Makes the server. Nothing runs yet.
     pub fn new(config: ConfigHandle) -> &'static Server {
         let (garbage, rubbish) = channel();
+        let pending = Arc::new(AtomicU64::new(0));
         let current = config.current();
         let server: &'static Server = Box::leak(Box::new(Server {
             live: Live::default(),
@@ -72,6 +77,8 @@ impl Server {
             watermarks: Watermarks::default(),
             gates: Gates::default(),
             stats: Stats::default(),
+            active_expire: AtomicBool::new(true),
+            lazy_free_pending: Arc::clone(&pending),
             pause: Pause::default(),
             clients: Registry::default(),
             replication: Replication::new(),
@@ -96,7 +103,9 @@ impl Server {
         let authority = LocalAuthority::new(server.rules(), parts);
         // Nobody else has seen the server yet.
         let _ = server.authority.set(authority);
-        spawn_free_thread(rubbish);
+        let memory = crate::allocator::stats().allocated as u64;
+        server.stats.startup_memory.store(memory, Ordering::Relaxed);
+        spawn_free_thread(rubbish, pending);
         server
     }
 
@@ -157,6 +166,7 @@ impl Server {
 
     /// Frees something large on the thread for that.
     pub fn free_later(&self, garbage: Garbage) {
+        self.lazy_free_pending.fetch_add(1, Ordering::Relaxed);
         // If that thread is gone the process is ending, and the value is freed here.
         let _ = self.garbage.lock().send(garbage);
     }
@@ -268,10 +278,15 @@ impl Server {
 }
 
 /// Values that take long to free must not be freed by a thread that executes commands.
-fn spawn_free_thread(rubbish: Receiver<Garbage>) {
+fn spawn_free_thread(rubbish: Receiver<Garbage>, pending: Arc<AtomicU64>) {
     let spawned = std::thread::Builder::new()
         .name("lazy-free".into())
-        .spawn(move || rubbish.into_iter().for_each(drop));
+        .spawn(move || {
+            for garbage in rubbish {
+                drop(garbage);
+                pending.fetch_sub(1, Ordering::Relaxed);
+            }
+        });
     if let Err(error) = spawned {
         // Values are then freed where they are sent from.
         tracing::warn!(%error, "no thread for freeing large values");

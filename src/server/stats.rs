@@ -1,6 +1,7 @@
 //! Counters for `INFO`.
 
 use super::command_stats::CommandStats;
+use super::rates::Rates;
 use crate::protocol::WireError;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -27,6 +28,11 @@ pub struct Stats {
     pub partial_syncs: AtomicU64,
     pub refused_partial_syncs: AtomicU64,
     pub command_stats: CommandStats,
+    pub rates: Mutex<Rates>,
+    /// In bytes.
+    pub peak_memory: AtomicU64,
+    /// In bytes.
+    pub startup_memory: AtomicU64,
     errors: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -120,6 +126,8 @@ impl Stats {
             counter.store(0, Ordering::Relaxed);
         }
         self.command_stats.reset();
+        let memory = crate::allocator::stats().allocated as u64;
+        self.peak_memory.store(memory, Ordering::Relaxed);
         self.errors.lock().clear();
     }
 }

@@ -49,10 +49,10 @@ pub(super) fn setinfo(
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     let mut names = context.client.info.names.lock();
-    let (option, field) = if args.is(2, "lib-name") {
-        ("lib-name", &mut names.lib_name)
+    let field = if args.is(2, "lib-name") {
+        &mut names.lib_name
     } else if args.is(2, "lib-ver") {
-        ("lib-ver", &mut names.lib_ver)
+        &mut names.lib_ver
     } else {
         return Err(WireError::new(format!(
             "ERR Unrecognized option '{}'",
@@ -62,7 +62,8 @@ pub(super) fn setinfo(
     let value = args.at(3);
     if !valid_label(value) {
         return Err(WireError::new(format!(
-            "ERR {option} cannot contain spaces, newlines or special characters."
+            "ERR {} cannot contain spaces, newlines or special characters.",
+            String::from_utf8_lossy(args.at(2))
         )));
     }
     *field = value.to_vec();
@@ -138,35 +139,87 @@ pub(super) fn sync(
 }
 
 /// `CLIENT TRACKING`: there is no client-side caching yet, so that everything but turning it
-/// off is refused.
+/// off is refused; what Redis would refuse, with Redis's words.
 pub(super) fn tracking(
     context: &mut SessionContext<'_>,
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    let mut at = 3;
-    while at < args.len() {
-        let takes_value = args.is(at, "redirect") || args.is(at, "prefix");
-        let flag = ["bcast", "optin", "optout", "noloop"];
-        if takes_value && at + 1 < args.len() {
-            if args.is(at, "redirect") {
-                let id = parse_i64(args.at(at + 1)).ok_or(errors::NOT_AN_INTEGER)?;
-                let known = u64::try_from(id).ok();
-                let known = known.and_then(|id| context.server.clients.get(id));
-                known.ok_or(NO_SUCH_REDIRECT)?;
-            }
-            at += 2;
-        } else if flag.iter().any(|word| args.is(at, word)) {
-            at += 1;
-        } else {
-            return Err(errors::SYNTAX);
-        }
-    }
+    let options = TrackingOptions::parse(context, args)?;
     if on_or_off(args, 2)? {
+        options.check()?;
         return Err(NO_TRACKING);
     }
     reply.ok();
     Ok(())
+}
+
+#[derive(Default)]
+struct TrackingOptions<'a> {
+    prefixes: Vec<&'a [u8]>,
+    bcast: bool,
+    optin: bool,
+    optout: bool,
+}
+
+impl<'a> TrackingOptions<'a> {
+    fn parse(context: &SessionContext<'_>, args: Args<'a>) -> Result<Self, WireError> {
+        let mut options = TrackingOptions::default();
+        let mut at = 3;
+        while at < args.len() {
+            if args.is(at, "redirect") && at + 1 < args.len() {
+                at += 1;
+                let id = parse_i64(args.at(at)).ok_or(errors::NOT_AN_INTEGER)?;
+                let known = u64::try_from(id).ok();
+                let known = known.and_then(|id| context.server.clients.get(id));
+                known.ok_or(NO_SUCH_REDIRECT)?;
+            } else if args.is(at, "prefix") && at + 1 < args.len() {
+                at += 1;
+                options.prefixes.push(args.at(at));
+            } else if args.is(at, "bcast") {
+                options.bcast = true;
+            } else if args.is(at, "optin") {
+                options.optin = true;
+            } else if args.is(at, "optout") {
+                options.optout = true;
+            } else if !args.is(at, "noloop") {
+                return Err(errors::SYNTAX);
+            }
+            at += 1;
+        }
+        Ok(options)
+    }
+
+    fn check(&self) -> Result<(), WireError> {
+        if !self.prefixes.is_empty() && !self.bcast {
+            return Err(WireError::fixed(
+                "ERR PREFIX option requires BCAST mode to be enabled",
+            ));
+        }
+        if self.bcast && (self.optin || self.optout) {
+            return Err(WireError::fixed(
+                "ERR OPTIN and OPTOUT are not compatible with BCAST",
+            ));
+        }
+        if self.optin && self.optout {
+            return Err(WireError::fixed(
+                "ERR You can't specify both OPTIN mode and OPTOUT mode",
+            ));
+        }
+        for (i, one) in self.prefixes.iter().enumerate() {
+            let others = &self.prefixes[i + 1..];
+            let overlaps = |other: &&&[u8]| other.starts_with(one) || one.starts_with(other);
+            if let Some(other) = others.iter().find(overlaps) {
+                return Err(WireError::new(format!(
+                    "ERR Prefix '{}' overlaps with another provided prefix '{}'. Prefixes for a \
+                     single client must not overlap.",
+                    String::from_utf8_lossy(one),
+                    String::from_utf8_lossy(other)
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn trackinginfo(

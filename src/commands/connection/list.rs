@@ -77,7 +77,7 @@ fn describe(client: &ClientInfo, now: UnixMs, out: &mut Vec<u8>) {
         client.output_bytes.load(Relaxed),
     );
     let multi_bytes = client.multi_bytes.load(Relaxed);
-    let memory = CONNECTION_BYTES + input + output + multi_bytes;
+    let memory = client.mem_bytes();
     let events = if output > 0 { "rw" } else { "r" };
     let _ = write!(
         out,
@@ -150,7 +150,3 @@ fn command(client: &ClientInfo) -> &'static str {
 fn verbatim(reply: &mut Reply<'_>, text: &[u8]) {
     reply.verbatim("txt", &String::from_utf8_lossy(text));
 }
-
-/// What a connection occupies before it buffers anything, in bytes: its task and its entry
-/// among the clients.
-const CONNECTION_BYTES: usize = 1536;

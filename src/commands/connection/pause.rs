@@ -12,7 +12,7 @@ pub(super) fn pause(
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     if args.len() > 4 {
-        return Err(wrong_form("pause"));
+        return Err(wrong_form(args));
     }
     let all = match args.get(3) {
         None => true,
@@ -52,7 +52,7 @@ pub(super) fn unblock(
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     if args.len() > 4 {
-        return Err(wrong_form("unblock"));
+        return Err(wrong_form(args));
     }
     let how = match args.get(3) {
         None => 1,
@@ -76,9 +76,10 @@ pub(super) fn unblock(
     Ok(())
 }
 
-fn wrong_form(subcommand: &str) -> WireError {
+fn wrong_form(args: Args<'_>) -> WireError {
     WireError::new(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{subcommand}'. Try CLIENT HELP."
+        "ERR unknown subcommand or wrong number of arguments for '{}'. Try CLIENT HELP.",
+        String::from_utf8_lossy(args.at(1))
     ))
 }
 

@@ -35,9 +35,12 @@ pub(super) fn select(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    let index = parse_i64(args.at(1))
-        .filter(|index| i32::try_from(*index).is_ok())
-        .ok_or(errors::NOT_AN_INTEGER)?;
+    let index = parse_i64(args.at(1)).ok_or(errors::NOT_AN_INTEGER)?;
+    if i32::try_from(index).is_err() {
+        return Err(WireError::fixed(
+            "ERR value is out of range, value must between -2147483648 and 2147483647",
+        ));
+    }
     let index = u32::try_from(index)
         .ok()
         .filter(|index| *index < context.server.keyspace.databases())

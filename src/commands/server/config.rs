@@ -1,0 +1,87 @@
+//! `CONFIG`. Options and their checks live in `config/`.
+
+use crate::execute::SessionContext;
+use crate::protocol::{Args, Reply, WireError, errors};
+
+pub(super) fn get(
+    context: &mut SessionContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    let patterns: Vec<&[u8]> = args.from(2).collect();
+    let found = context.server.config.get(&patterns);
+    reply.map(found.len());
+    for (name, value) in found {
+        reply.bulk(&name);
+        reply.bulk(&value);
+    }
+    Ok(())
+}
+
+pub(super) fn set(
+    context: &mut SessionContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    if args.len() % 2 == 1 {
+        return Err(errors::wrong_arity("config|set"));
+    }
+    let rest: Vec<&[u8]> = args.from(2).collect();
+    let pairs: Vec<(&[u8], &[u8])> = rest.chunks_exact(2).map(|p| (p[0], p[1])).collect();
+    let server = context.server;
+    let local = context.client.is_local();
+    let change = server
+        .config
+        .set(&pairs, local, |_| Ok(()))
+        .map_err(|error| WireError::new(error.to_string()))?;
+    server.apply_config();
+    for name in &change.inert {
+        tracing::warn!(option = name, "this option has no effect in Lockstep");
+    }
+    tracing::info!(options = ?change.names, "CONFIG SET");
+    reply.ok();
+    Ok(())
+}
+
+pub(super) fn rewrite(
+    context: &mut SessionContext<'_>,
+    _args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    let rewritten = context.server.config.rewrite();
+    rewritten.map_err(|error| WireError::new(error.to_string()))?;
+    tracing::info!("CONFIG REWRITE");
+    reply.ok();
+    Ok(())
+}
+
+pub(super) fn resetstat(
+    context: &mut SessionContext<'_>,
+    _args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    context.server.stats.reset();
+    reply.ok();
+    Ok(())
+}
+
+pub(super) fn help(
+    _context: &mut SessionContext<'_>,
+    _args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    reply.help(
+        "CONFIG",
+        &[
+            "GET <pattern> [<pattern> ...]",
+            "    Show the options that match the patterns.",
+            "RESETSTAT",
+            "    Set the counters of INFO back to 0.",
+            "REWRITE",
+            "    Write the options in force to the configuration file.",
+            "SET <option> <value> [<option> <value> ...]",
+            "    Change options.",
+        ],
+    );
+    Ok(())
+}

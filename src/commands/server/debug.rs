@@ -1,0 +1,205 @@
+//! `DEBUG`, as far as tests of this server and of client libraries need it.
+
+use super::digest;
+use crate::config::Exposure;
+use crate::execute::SessionContext;
+use crate::keyspace::{DbIndex, EntryRef, Kind, Locked, ValueRef, shard_of};
+use crate::number::parse_f64;
+use crate::protocol::{Args, Reply, WireError, errors};
+use crate::time::Duration;
+use crate::values::hash::{Encoding, HashRef};
+use std::sync::atomic::Ordering;
+
+pub(super) fn debug(
+    context: &mut SessionContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    let allowed = match context.server.config.current().enable_debug_command {
+        Exposure::Yes => true,
+        Exposure::Local => context.client.is_local(),
+        Exposure::No => false,
+    };
+    if !allowed {
+        return Err(NOT_ALLOWED);
+    }
+    match (&*args.at(1).to_ascii_lowercase(), args.len()) {
+        (b"help", 2) => reply.help("DEBUG", HELP),
+        (b"sleep", 3) => {
+            sleep(context, args.at(2));
+            reply.ok();
+        }
+        (b"digest", 2) => {
+            let now = context.now;
+            let digest = context.with_everything(|locked| digest::of_everything(locked, now));
+            reply.simple(&digest.hex());
+        }
+        (b"digest-value", _) => digest_value(context, args, reply),
+        (b"object", 3) => object(context, args.at(2), reply)?,
+        (b"set-active-expire", 3) => {
+            let on = args.at(2) != b"0";
+            context.server.active_expire.store(on, Ordering::Relaxed);
+            reply.ok();
+        }
+        (b"change-repl-id", 2) => {
+            context.server.replication.change_id();
+            context.server.aof.identity_changed(context.server);
+            reply.ok();
+        }
+        (b"log", 3) => {
+            tracing::warn!("DEBUG LOG: {}", args.at(2).escape_ascii());
+            reply.ok();
+        }
+        (b"error", 3) => {
+            return Err(WireError::new(String::from_utf8_lossy(args.at(2))));
+        }
+        (b"protocol", 3) => protocol(args.at(2), reply)?,
+        _ => return Err(wrong_form(args)),
+    }
+    Ok(())
+}
+
+/// Redis stops altogether while it sleeps; here everything that touches data does, and
+/// connections of other workers that do not may go on.
+fn sleep(context: &mut SessionContext<'_>, seconds: &[u8]) {
+    let seconds = parse_f64(seconds).unwrap_or(0.0).clamp(0.0, LONGEST_SLEEP);
+    context.with_everything(|_| std::thread::sleep(Duration::from_secs_f64(seconds)));
+}
+
+fn digest_value(context: &mut SessionContext<'_>, args: Args<'_>, reply: &mut Reply<'_>) {
+    let (db, now) = (context.client.db, context.now);
+    let digests: Vec<String> = context.with_everything(|locked| {
+        let digest = |key| digest::of_value(find(locked, db, key), now).hex();
+        args.from(2).map(digest).collect()
+    });
+    reply.array(digests.len());
+    for digest in digests {
+        reply.simple(&digest);
+    }
+}
+
+fn object(
+    context: &mut SessionContext<'_>,
+    key: &[u8],
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    let (db, now) = (context.client.db, context.now);
+    let line = context.with_everything(|locked| {
+        let entry = find(locked, db, key)?;
+        let idle = crate::execute::idle_seconds(entry.clock(), now);
+        Some(format!(
+            "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{idle}",
+            entry.key().as_ptr(),
+            encoding(entry),
+            payload_bytes(entry),
+            entry.clock(),
+        ))
+    });
+    reply.simple(&line.ok_or(errors::NO_SUCH_KEY)?);
+    Ok(())
+}
+
+fn find<'l>(locked: &'l Locked<'static>, db: DbIndex, key: &[u8]) -> Option<EntryRef<'l>> {
+    let hash = crate::hash::hash(key);
+    locked.shard(db, shard_of(hash)).lookup(hash, key)
+}
+
+/// The name that `OBJECT ENCODING` gives.
+fn encoding(entry: EntryRef<'_>) -> &'static str {
+    match entry.kind() {
+        Kind::HashPacked => Encoding::Packed.name(),
+        Kind::HashPackedEx => Encoding::PackedEx.name(),
+        Kind::HashTable => Encoding::Table.name(),
+        Kind::Int => "int",
+        _ => match entry.value() {
+            ValueRef::Str { bytes, edited } if !edited && bytes.len() <= 44 => "embstr",
+            _ => "raw",
+        },
+    }
+}
+
+/// Bytes of the value as it is stored.
+fn payload_bytes(entry: EntryRef<'_>) -> usize {
+    match entry.value() {
+        ValueRef::Int(n) => itoa::Buffer::new().format(n).len(),
+        ValueRef::Str { bytes, .. } => bytes.len(),
+        ValueRef::Shared(value) => value.len(),
+        ValueRef::HashPacked(bytes) => HashRef::Packed(bytes).mem_bytes(),
+        ValueRef::HashPackedEx(bytes) => HashRef::PackedEx(bytes).mem_bytes(),
+        ValueRef::HashTable(table) => HashRef::Table(table).mem_bytes(),
+    }
+}
+
+/// A reply of every type, for those who test a client library.
+fn protocol(kind: &[u8], reply: &mut Reply<'_>) -> Result<(), WireError> {
+    match &*kind.to_ascii_lowercase() {
+        b"string" => reply.bulk_str("Hello World"),
+        b"integer" => reply.int(12345),
+        b"double" => reply.double(3.141),
+        b"bignum" => reply.big_number("1234567999999999999999999999999999999"),
+        b"null" => reply.null(),
+        b"true" => reply.bool(true),
+        b"false" => reply.bool(false),
+        b"verbatim" => reply.verbatim("txt", "This is a verbatim\nstring"),
+        kind @ (b"array" | b"set" | b"push") => {
+            match kind {
+                b"array" => reply.array(3),
+                b"set" => reply.set(3),
+                _ => reply.push(3),
+            }
+            (0..3).for_each(|n| reply.int(n));
+        }
+        b"map" => {
+            reply.map(3);
+            for n in 0..3 {
+                reply.int(n);
+                reply.bool(n == 1);
+            }
+        }
+        _ => {
+            return Err(WireError::fixed(
+                "ERR Wrong protocol type name. Please use one of the following: \
+                 string|integer|double|null|array|set|map|attrib|push|verbatim|true|false",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn wrong_form(args: Args<'_>) -> WireError {
+    WireError::new(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
+        String::from_utf8_lossy(args.at(1))
+    ))
+}
+
+const NOT_ALLOWED: WireError = WireError::fixed(
+    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you \
+     can run it from a local connection, otherwise you need to set this option in the \
+     configuration file, and then restart the server.",
+);
+
+/// In seconds.
+const LONGEST_SLEEP: f64 = 3600.0;
+
+const HELP: &[&str] = &[
+    "CHANGE-REPL-ID",
+    "    Draw a new replication id: replicas must resynchronise in full.",
+    "DIGEST",
+    "    Show one number for all data, equal on nodes with equal data.",
+    "DIGEST-VALUE <key> [<key> ...]",
+    "    Show such a number for each of these values.",
+    "ERROR <string>",
+    "    Answer with this error.",
+    "LOG <message>",
+    "    Write a line to the server's log.",
+    "OBJECT <key>",
+    "    Show how a value is stored.",
+    "PROTOCOL <type>",
+    "    Answer with a value of this type: string, integer, double, bignum, null, array, set,",
+    "    map, push, verbatim, true or false.",
+    "SET-ACTIVE-EXPIRE <0|1>",
+    "    Stop or resume deleting expired keys that nobody asks for.",
+    "SLEEP <seconds>",
+    "    Stop everything for a while.",
+];

@@ -1,0 +1,105 @@
+//! `DEBUG DIGEST`: one number for all data, by which nodes are compared.
+//!
+//! The digest of a key is the SHA-1 of its database, name, type, expiry and value; all are
+//! combined with exclusive or, so that order does not matter: two nodes hold the same keys in
+//! different places. The encoding does not matter either. What has logically expired is left
+//! out, since a replica and its primary may be asked at slightly different moments.
+//!
+//! This is our own definition; Redis's differs.
+
+use crate::keyspace::{DbIndex, EntryRef, Locked, ValueRef};
+use crate::time::UnixMs;
+use crate::values::hash::HashRef;
+use sha1::{Digest as _, Sha1};
+
+/// 160 bits.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Digest([u8; 20]);
+
+impl Digest {
+    fn combine(&mut self, other: Digest) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine ^= theirs;
+        }
+    }
+
+    /// Forty hexadecimal digits.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// The digest of everything that is locked.
+pub fn of_everything(locked: &Locked<'_>, now: UnixMs) -> Digest {
+    let mut digest = Digest::default();
+    for (db, shard) in locked.shards() {
+        for entry in shard.entries() {
+            if let Some(one) = of_entry(db, entry, now) {
+                digest.combine(one);
+            }
+        }
+    }
+    digest
+}
+
+/// The digest of a value and its expiry, whatever its name; zero for what is not there.
+pub fn of_value(entry: Option<EntryRef<'_>>, now: UnixMs) -> Digest {
+    let live = entry.filter(|entry| entry.expiry().is_none_or(|at| at > now));
+    live.and_then(|entry| value_digest(entry, now))
+        .unwrap_or_default()
+}
+
+fn of_entry(db: DbIndex, entry: EntryRef<'_>, now: UnixMs) -> Option<Digest> {
+    if entry.expiry().is_some_and(|at| at <= now) {
+        return None;
+    }
+    let value = value_digest(entry, now)?;
+    let mut sha = Sha1::new();
+    sha.update(db.0.to_le_bytes());
+    add(&mut sha, entry.key());
+    sha.update(value.0);
+    Some(Digest(sha.finalize().into()))
+}
+
+/// `None` for a hash of which every field has expired.
+fn value_digest(entry: EntryRef<'_>, now: UnixMs) -> Option<Digest> {
+    let mut sha = Sha1::new();
+    sha.update(entry.expiry().unwrap_or(-1).to_le_bytes());
+    match entry.value() {
+        ValueRef::Int(n) => add_string(&mut sha, itoa::Buffer::new().format(n).as_bytes()),
+        ValueRef::Str { bytes, .. } => add_string(&mut sha, bytes),
+        ValueRef::Shared(value) => add_string(&mut sha, value),
+        ValueRef::HashPacked(bytes) => add_hash(&mut sha, HashRef::Packed(bytes), now)?,
+        ValueRef::HashPackedEx(bytes) => add_hash(&mut sha, HashRef::PackedEx(bytes), now)?,
+        ValueRef::HashTable(table) => add_hash(&mut sha, HashRef::Table(table), now)?,
+    }
+    Some(Digest(sha.finalize().into()))
+}
+
+fn add_string(sha: &mut Sha1, bytes: &[u8]) {
+    sha.update(b"string");
+    add(sha, bytes);
+}
+
+fn add_hash(sha: &mut Sha1, hash: HashRef<'_>, now: UnixMs) -> Option<()> {
+    let mut fields = Digest::default();
+    let mut any = false;
+    for field in hash.live(now) {
+        let (mut name, mut value) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let mut one = Sha1::new();
+        add(&mut one, field.name.text(&mut name));
+        add(&mut one, field.value.text(&mut value));
+        one.update(field.expires_at.unwrap_or(-1).to_le_bytes());
+        fields.combine(Digest(one.finalize().into()));
+        any = true;
+    }
+    sha.update(b"hash");
+    sha.update(fields.0);
+    any.then_some(())
+}
+
+/// Adds bytes with their length, so that neighbours cannot run into each other.
+fn add(sha: &mut Sha1, bytes: &[u8]) {
+    sha.update((bytes.len() as u64).to_le_bytes());
+    sha.update(bytes);
+}

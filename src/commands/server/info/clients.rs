@@ -1,0 +1,31 @@
+//! The section `clients`.
+
+use super::Text;
+use crate::execute::SessionContext;
+use crate::net::{ClientInfo, ClientKind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+pub(super) fn clients(context: &SessionContext<'_>, text: &mut Text) {
+    context.client.publish();
+    let server = context.server;
+    let clients = server.clients.all();
+    let count = |is: &dyn Fn(&ClientInfo) -> bool| clients.iter().filter(|c| is(c)).count();
+    let most = |of: &dyn Fn(&Arc<ClientInfo>) -> usize| clients.iter().map(of).max().unwrap_or(0);
+    let watched: usize = clients.iter().map(|c| c.watch.load(Relaxed)).sum();
+    let connected = count(&|c| c.kind() != ClientKind::Replica);
+    text.field("connected_clients", connected);
+    text.field("cluster_connections", 0);
+    text.field("maxclients", server.max_clients());
+    let input = most(&|c| c.query_bytes.load(Relaxed));
+    text.field("client_recent_max_input_buffer", input);
+    let output = most(&|c| c.output_bytes.load(Relaxed));
+    text.field("client_recent_max_output_buffer", output);
+    text.field("blocked_clients", count(&|c| c.blocked.load(Relaxed)));
+    text.field("tracking_clients", 0);
+    text.field("pubsub_clients", count(&|c| c.kind() == ClientKind::PubSub));
+    text.field("watching_clients", count(&|c| c.watch.load(Relaxed) > 0));
+    text.field("total_watched_keys", watched);
+    text.field("total_blocking_keys", 0);
+    text.field("total_blocking_keys_on_nokey", 0);
+}

@@ -1,0 +1,48 @@
+//! The section `memory`.
+
+use super::super::memory::{Memory, percent, ratio};
+use super::super::process;
+use super::Text;
+use crate::execute::SessionContext;
+use std::sync::atomic::Ordering::Relaxed;
+
+pub(super) fn memory(context: &SessionContext<'_>, text: &mut Text) {
+    let memory = Memory::of(context);
+    let config = context.server.config.current();
+    text.bytes("used_memory", memory.used);
+    text.bytes("used_memory_rss", memory.resident);
+    text.bytes("used_memory_peak", memory.peak);
+    let share = percent(memory.used, memory.peak);
+    text.field("used_memory_peak_perc", format_args!("{share:.2}%"));
+    text.field("used_memory_overhead", memory.overhead());
+    text.field("used_memory_startup", memory.startup);
+    text.field("used_memory_dataset", memory.dataset());
+    let share = memory.dataset_percent();
+    text.field("used_memory_dataset_perc", format_args!("{share:.2}%"));
+    text.field("allocator_allocated", memory.used);
+    text.field("allocator_active", memory.active);
+    text.field("allocator_resident", memory.mapped);
+    text.bytes("total_system_memory", process::machine_bytes());
+    text.bytes("maxmemory", config.maxmemory);
+    let policy = config.shown("maxmemory-policy").unwrap_or_default();
+    text.field("maxmemory_policy", String::from_utf8_lossy(&policy));
+    let mut proportion = |name: &str, part: u64, whole: u64| {
+        text.field(
+            &format!("{name}_ratio"),
+            format_args!("{:.2}", ratio(part, whole)),
+        );
+        let difference = part as i64 - whole as i64;
+        text.field(&format!("{name}_bytes"), difference);
+    };
+    proportion("allocator_frag", memory.active, memory.used);
+    proportion("allocator_rss", memory.mapped, memory.active);
+    proportion("rss_overhead", memory.resident, memory.mapped);
+    proportion("mem_fragmentation", memory.resident, memory.used);
+    text.field("mem_replication_backlog", memory.backlog);
+    text.field("mem_clients_slaves", memory.replica_clients);
+    text.field("mem_clients_normal", memory.normal_clients);
+    text.field("mem_allocator", crate::allocator::version());
+    text.flag("active_defrag_running", false);
+    let pending = context.server.lazy_free_pending.load(Relaxed);
+    text.field("lazyfree_pending_objects", pending);
+}

@@ -1,0 +1,71 @@
+//! The sections `stats`, `commandstats` and `errorstats`.
+
+use super::Text;
+use crate::commands::table;
+use crate::execute::SessionContext;
+use std::sync::atomic::Ordering::Relaxed;
+
+pub(super) fn stats(context: &SessionContext<'_>, text: &mut Text) {
+    let stats = &context.server.stats;
+    let rates = stats.rates.lock().means();
+    let kilobytes = |per_second: u64| format!("{:.2}", per_second as f64 / 1024.0);
+    for (name, counter) in [
+        ("total_connections_received", &stats.connections),
+        ("total_commands_processed", &stats.commands),
+    ] {
+        text.field(name, counter.load(Relaxed));
+    }
+    text.field("instantaneous_ops_per_sec", rates.commands);
+    text.field("total_net_input_bytes", stats.bytes_in.load(Relaxed));
+    text.field("total_net_output_bytes", stats.bytes_out.load(Relaxed));
+    text.field("instantaneous_input_kbps", kilobytes(rates.bytes_in));
+    text.field("instantaneous_output_kbps", kilobytes(rates.bytes_out));
+    for (name, counter) in [
+        ("rejected_connections", &stats.rejected_connections),
+        ("sync_full", &stats.full_syncs),
+        ("sync_partial_ok", &stats.partial_syncs),
+        ("sync_partial_err", &stats.refused_partial_syncs),
+        ("expired_subkeys", &stats.expired_fields),
+        ("expired_keys", &stats.expired_keys),
+        ("evicted_keys", &stats.evicted_keys),
+        ("keyspace_hits", &stats.hits),
+        ("keyspace_misses", &stats.misses),
+    ] {
+        text.field(name, counter.load(Relaxed));
+    }
+    // There is neither publishing nor fork.
+    for name in [
+        "pubsub_channels",
+        "pubsub_patterns",
+        "latest_fork_usec",
+        "total_forks",
+    ] {
+        text.field(name, 0);
+    }
+    text.field("total_error_replies", stats.error_replies.load(Relaxed));
+    text.field("protocol_errors", stats.protocol_errors.load(Relaxed));
+}
+
+pub(super) fn commands(context: &SessionContext<'_>, text: &mut Text) {
+    let counts = context.server.stats.command_stats.counts();
+    for (command, count) in table::all().iter().zip(counts) {
+        if count.calls + count.rejected == 0 {
+            continue;
+        }
+        let usec = count.nanos / 1000;
+        let each = count.nanos as f64 / 1000.0 / (count.calls.max(1)) as f64;
+        text.field(
+            &format!("cmdstat_{}", command.name),
+            format_args!(
+                "calls={},usec={usec},usec_per_call={each:.2},rejected_calls={},failed_calls={}",
+                count.calls, count.rejected, count.failed
+            ),
+        );
+    }
+}
+
+pub(super) fn errors(context: &SessionContext<'_>, text: &mut Text) {
+    for (code, count) in context.server.stats.errors() {
+        text.field(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}

@@ -1,0 +1,79 @@
+//! How much happens per second, as `INFO` shows it.
+
+use super::stats::Stats;
+use crate::time::Instant;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The last samples of the counters, a tenth of a second apart.
+#[derive(Default)]
+pub struct Rates {
+    last: Option<(Instant, PerSecond)>,
+    samples: [PerSecond; SAMPLES],
+    next: usize,
+}
+
+/// Counts per second; between samples, plain counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerSecond {
+    /// Commands executed.
+    pub commands: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+}
+
+impl Rates {
+    /// Takes a sample of the counters.
+    pub fn sample(&mut self, stats: &Stats, now: Instant) {
+        let counts = PerSecond {
+            commands: stats.commands.load(Relaxed),
+            bytes_in: stats.bytes_in.load(Relaxed),
+            bytes_out: stats.bytes_out.load(Relaxed),
+        };
+        if let Some((then, before)) = self.last {
+            let millis = now.saturating_duration_since(then).as_millis().max(1) as u64;
+            // A reset makes counters smaller.
+            let rate = |now: u64, then: u64| now.saturating_sub(then) * 1000 / millis;
+            self.samples[self.next] = PerSecond {
+                commands: rate(counts.commands, before.commands),
+                bytes_in: rate(counts.bytes_in, before.bytes_in),
+                bytes_out: rate(counts.bytes_out, before.bytes_out),
+            };
+            self.next = (self.next + 1) % SAMPLES;
+        }
+        self.last = Some((now, counts));
+    }
+
+    /// The means of the last samples.
+    pub fn means(&self) -> PerSecond {
+        let mean =
+            |of: fn(&PerSecond) -> u64| self.samples.iter().map(of).sum::<u64>() / SAMPLES as u64;
+        PerSecond {
+            commands: mean(|s| s.commands),
+            bytes_in: mean(|s| s.bytes_in),
+            bytes_out: mean(|s| s.bytes_out),
+        }
+    }
+}
+
+/// As many as Redis keeps.
+const SAMPLES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Duration;
+
+    #[test]
+    fn a_steady_stream_shows_its_rate() {
+        let stats = Stats::default();
+        let mut rates = Rates::default();
+        let start = Instant::now();
+        for tick in 0..=SAMPLES as u64 {
+            stats.commands.store(tick * 50, Relaxed);
+            rates.sample(&stats, start + Duration::from_millis(tick * 100));
+        }
+        assert_eq!(rates.means().commands, 500);
+    }
+}
