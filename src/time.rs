@@ -25,3 +25,10 @@ pub fn unix_ms() -> UnixMs {
 pub fn unix_seconds() -> i64 {
     unix_ms() / 1000
 }
+
+/// The local time as log lines carry it, to the millisecond.
+pub fn local_stamp() -> String {
+    chrono::Local::now()
+        .format("%d %b %Y %H:%M:%S%.3f")
+        .to_string()
+}

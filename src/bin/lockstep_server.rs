@@ -26,9 +26,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .init();
+    if let Err(error) = prepare(&loaded.handle.current()) {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
     for (option, why) in &loaded.inert {
         tracing::warn!(option, why, "an option is set that has no effect");
     }
@@ -39,4 +40,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What must happen before there is any other thread.
+fn prepare(config: &lockstep::config::Config) -> Result<(), String> {
+    if config.daemonize {
+        nix::unistd::daemon(true, false).map_err(|e| format!("Can't become a daemon: {e}"))?;
+    }
+    std::env::set_current_dir(&config.dir)
+        .map_err(|e| format!("Can't chdir to '{}': {e}", config.dir.display()))?;
+    lockstep::server::logging::start(config).map_err(|e| format!("Can't open the log file: {e}"))
 }

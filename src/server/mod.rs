@@ -3,11 +3,13 @@
 mod command_stats;
 mod cron;
 mod live;
+pub mod logging;
 mod pause;
 mod rates;
 mod start;
 mod state;
 mod stats;
+mod stop;
 
 pub use command_stats::{CommandClock, CommandCount, CommandCounts, CommandStats};
 pub use live::{Live, LiveValues, OutputLimit};

@@ -3,14 +3,16 @@
 use super::cron;
 use super::live::LiveValues;
 use super::state::Server;
+use super::stop;
 use crate::commit::Rules;
 use crate::config::{AppendFsync, Config, ConfigHandle};
 use crate::execute::{Gates, Settings};
 use crate::net::{self, Incoming, WorkerHandle};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +25,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The data on disk cannot be loaded.
+    #[error("{0}")]
+    Load(String),
     /// Something of the operating system's.
     #[error("{doing}: {source}")]
     System {
@@ -41,6 +46,7 @@ pub fn run(config: ConfigHandle) -> Result<(), StartError> {
     let server = Server::new(config);
     let current = server.config.current();
     let sockets = listen(&current)?;
+    let _pid_file = PidFile::write(&current)?;
     let (handles, queues): (Vec<_>, Vec<_>) = (0..worker_count(&current))
         .map(|_| WorkerHandle::new())
         .unzip();
@@ -137,25 +143,116 @@ async fn serve(server: &'static Server, sockets: Vec<Socket>) -> Result<(), Star
         let incoming = incoming.map_err(|source| StartError::System { doing, source })?;
         tokio::task::spawn_local(net::accept_loop(server, incoming));
     }
+    let mut signals = Signals::new().map_err(|source| StartError::System {
+        doing: "listening for signals",
+        source,
+    })?;
     let config = server.config.current();
+    // Clients that come now are told that the data is being loaded.
+    server.gates.set(Gates::LOADING, true);
+    tokio::select! {
+        loaded = load(server) => loaded?,
+        why = signals.stop_requested(server) => {
+            tracing::info!(why, "stopped while loading");
+            return Ok(());
+        }
+    }
     if let Some((host, port)) = &config.replicaof {
         crate::replication::become_replica(server, host, *port);
     }
+    server.gates.set(Gates::LOADING, false);
     tokio::task::spawn_local(cron::run(server));
     tracing::info!(port = config.port, "ready to accept connections");
-    let mut stopping = server.stopping.subscribe();
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .map_err(|source| StartError::System { doing, source })?;
-    let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())
-        .map_err(|source| StartError::System { doing, source })?;
+    let why = signals.stop_requested(server).await;
+    tracing::info!(why, "stopping");
     tokio::select! {
-        _ = stopping.wait_for(Option::is_some) => {}
-        _ = terminate.recv() => tracing::info!("SIGTERM received"),
-        _ = interrupt.recv() => tracing::info!("SIGINT received"),
+        () = stop::gracefully(server) => {}
+        _ = signals.stop_requested(server) => tracing::warn!("stopping at once"),
+    }
+    if let Some(path) = &config.unixsocket {
+        let _ = std::fs::remove_file(path);
     }
     tracing::info!("bye");
     Ok(())
 }
+
+/// Loads the data on a thread of its own, so that clients are answered meanwhile.
+async fn load(server: &'static Server) -> Result<(), StartError> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("load".into())
+        .spawn(move || {
+            let _ = sender.send(server.aof.open(server));
+        })
+        .map_err(|source| StartError::System {
+            doing: "starting the loader",
+            source,
+        })?;
+    match receiver.await {
+        Ok(result) => result.map_err(|error| StartError::Load(error.to_string())),
+        Err(_) => Err(StartError::Load("the loader has died".into())),
+    }
+}
+
+/// The process's number in a file, for as long as it runs.
+struct PidFile(Option<PathBuf>);
+
+impl PidFile {
+    fn write(config: &Config) -> Result<PidFile, StartError> {
+        // As Redis: a default file for a daemon, otherwise only one that is asked for.
+        let path = match &config.pidfile {
+            Some(path) => path.clone(),
+            None if config.daemonize => PathBuf::from(DEFAULT_PID_FILE),
+            None => return Ok(PidFile(None)),
+        };
+        match std::fs::write(&path, format!("{}\n", std::process::id())) {
+            Ok(()) => Ok(PidFile(Some(path))),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "the pid file cannot be written");
+                Ok(PidFile(None))
+            }
+        }
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// What may ask the server to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits until somebody wants the server to stop; says who.
+    async fn stop_requested(&mut self, server: &'static Server) -> String {
+        let mut stopping = server.stopping.subscribe();
+        tokio::select! {
+            request = stopping.wait_for(Option::is_some) => {
+                let why = request.ok().and_then(|why| why.clone());
+                server.stopping.send_replace(None);
+                why.unwrap_or_default()
+            }
+            _ = self.terminate.recv() => "SIGTERM received".into(),
+            _ = self.interrupt.recv() => "SIGINT received".into(),
+        }
+    }
+}
+
+const DEFAULT_PID_FILE: &str = "/var/run/lockstep.pid";
 
 fn worker_count(config: &Config) -> usize {
     match config.workers {
@@ -221,6 +318,7 @@ impl Server {
             Gates::STALE,
             replica && stale && !config.replica_serve_stale_data,
         );
+        super::logging::set_replica(replica);
         self.live.update_settings(|s| s.expires = !replica);
     }
 }

@@ -115,6 +115,7 @@ impl Server {
         self.live.publish(super::start::live_values(&config));
         // What follows from the role is not in the configuration.
         self.refresh_role_gates();
+        super::logging::set_level(config.loglevel);
         self.log.set_backlog(config.repl_backlog_size);
         if let Some(authority) = self.authority.get() {
             authority.tell(Event::Rules(self.rules()));

@@ -1,0 +1,37 @@
+//! A graceful stop: no write is left that a client was told is done and a replica or the
+//! file lacks.
+
+use super::state::Server;
+use crate::execute::Gates;
+use crate::replication::LinkState;
+use crate::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+
+/// Stops new writes, waits until the replicas have the rest (at most `shutdown-timeout`),
+/// and completes the append-only file.
+pub async fn gracefully(server: &'static Server) {
+    let limit = Duration::from_secs(server.config.current().shutdown_timeout_seconds);
+    server.gates.set(Gates::PAUSED_WRITES, true);
+    let begun = Instant::now();
+    while behind(server) {
+        if begun.elapsed() >= limit {
+            tracing::warn!("replicas lag behind at shutdown; going all the same");
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Replies that have just been released get a moment to leave.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    server.aof.close();
+}
+
+/// Whether an online replica lacks something.
+fn behind(server: &Server) -> bool {
+    if server.replication.is_replica() {
+        return false;
+    }
+    let end = server.log.end();
+    server.replication.links().iter().any(|link| {
+        *link.state.lock() == LinkState::Online && link.applied.load(Ordering::SeqCst) < end
+    })
+}
