@@ -261,10 +261,9 @@ impl Shard {
 
     /// Removes all keys and gives them to the caller to free elsewhere.
     pub fn flush(&mut self) -> impl Send + use<> {
-        let keys: Vec<_> = self.watched.keys().cloned().collect();
-        for key in keys {
-            if self.find(crate::hash::hash(&key), &key).is_some() {
-                self.touch(&key);
+        for key in self.watched.keys() {
+            if self.find(crate::hash::hash(key), key).is_some() {
+                self.touch(key);
             }
         }
         self.volatile = 0;
@@ -284,13 +283,10 @@ impl Shard {
     pub(super) fn swap_contents(a: &mut Shard, b: &mut Shard) {
         // A snapshot in progress knows the keys by their old database, so both are completed
         // as they are now; that is a short pause bounded by the shard's remaining keys.
-        for shard in [&mut *a, &mut *b] {
-            while shard.walk(usize::MAX) {}
-            let watched: Vec<_> = shard.watched.keys().cloned().collect();
-            for key in watched {
-                shard.touch(&key);
-            }
-        }
+        while a.walk(usize::MAX) {}
+        while b.walk(usize::MAX) {}
+        Self::touch_exchanged(a, b);
+        Self::touch_exchanged(b, a);
         std::mem::swap(&mut a.table, &mut b.table);
         std::mem::swap(&mut a.volatile, &mut b.volatile);
         std::mem::swap(&mut a.hints, &mut b.hints);
@@ -299,6 +295,17 @@ impl Shard {
     }
 
     // --- watchers ---
+
+    /// Touches the keys watched in `shard` that are there, or will be when `other`'s keys
+    /// take the place of its own.
+    fn touch_exchanged(shard: &Shard, other: &Shard) {
+        for key in shard.watched.keys() {
+            let hash = crate::hash::hash(key);
+            if shard.find(hash, key).is_some() || other.find(hash, key).is_some() {
+                shard.touch(key);
+            }
+        }
+    }
 
     /// Raises `flag` when the key is next touched.
     pub fn watch(&mut self, key: &[u8], flag: WatchFlag) {
