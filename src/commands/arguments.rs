@@ -3,6 +3,7 @@
 //! An [`Arguments`] keeps the first error and then pretends that nothing is left, so that a
 //! family's loop over its options needs no error handling of its own: `finish` reports.
 
+use crate::keyspace::DbIndex;
 use crate::number::parse_i64;
 use crate::protocol::{Args, WireError, errors};
 use crate::time::UnixMs;
@@ -99,6 +100,18 @@ impl<'a> Arguments<'a> {
             None => Ok(()),
         }
     }
+}
+
+/// The database whose number a client gave, of so many that there are.
+///
+/// # Errors
+/// If it is no integer, does not fit Redis's 32 bits, or does not exist: three texts.
+pub fn db_index(text: &[u8], databases: u32) -> Result<DbIndex, WireError> {
+    let number = parse_i64(text).ok_or(errors::NOT_AN_INTEGER)?;
+    let number = i32::try_from(number).map_err(|_| errors::OUTSIDE_32_BITS)?;
+    let index = u32::try_from(number).ok();
+    let index = index.filter(|index| *index < databases);
+    index.map(DbIndex).ok_or(errors::DB_OUT_OF_RANGE)
 }
 
 /// The unit in which a client gave a time.

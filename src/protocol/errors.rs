@@ -73,6 +73,8 @@ texts! {
     NOT_A_FLOAT = "ERR value is not a valid float";
     /// A number outside its range.
     OUT_OF_RANGE = "ERR value is out of range";
+    /// A number that does not fit a C int.
+    OUTSIDE_32_BITS = "ERR value is out of range, value must between -2147483648 and 2147483647";
     /// A number that must be positive.
     MUST_BE_POSITIVE = "ERR value is out of range, must be positive";
     /// The key is not there.

@@ -1,9 +1,9 @@
 //! PING, ECHO, SELECT, RESET, QUIT.
 
+use crate::commands::arguments::db_index;
 use crate::execute::{After, SessionContext};
 use crate::keyspace::DbIndex;
 use crate::net::ReplyMode;
-use crate::number::parse_i64;
 use crate::protocol::{Args, Reply, WireError, errors};
 
 pub(super) fn ping(
@@ -35,17 +35,7 @@ pub(super) fn select(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    let index = parse_i64(args.at(1)).ok_or(errors::NOT_AN_INTEGER)?;
-    if i32::try_from(index).is_err() {
-        return Err(WireError::fixed(
-            "ERR value is out of range, value must between -2147483648 and 2147483647",
-        ));
-    }
-    let index = u32::try_from(index)
-        .ok()
-        .filter(|index| *index < context.server.keyspace.databases())
-        .ok_or(errors::DB_OUT_OF_RANGE)?;
-    context.client.db = DbIndex(index);
+    context.client.db = db_index(args.at(1), context.server.keyspace.databases())?;
     reply.ok();
     Ok(())
 }

@@ -1,9 +1,8 @@
 //! Giving a value another key or another database, or both to a copy of it.
 
-use crate::commands::arguments::Arguments;
+use crate::commands::arguments::{Arguments, db_index};
 use crate::execute::{Effect, WriteContext};
 use crate::keyspace::DbIndex;
-use crate::number::parse_i64;
 use crate::protocol::{Args, Reply, WireError, errors};
 
 /// `RENAME key newkey`
@@ -56,7 +55,7 @@ pub(super) fn move_key(
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
     let key = args.at(1);
-    let target = db_index(parse_i64(args.at(2)), ctx)?;
+    let target = db_index(args.at(2), ctx.settings().databases)?;
     if target == ctx.db() {
         return Err(errors::SAME_OBJECT);
     }
@@ -85,7 +84,7 @@ pub(super) fn copy(
         if options.word("replace") {
             replace = true;
         } else if options.left() > 1 && options.word("db") {
-            match db_index(parse_i64(options.value()), ctx) {
+            match db_index(options.value(), ctx.settings().databases) {
                 Ok(db) => target = db,
                 Err(error) => options.fail(error),
             }
@@ -127,13 +126,4 @@ fn copy_to(
     let entry = ctx.entry(found).copied(to);
     ctx.insert_entry(target, entry);
     true
-}
-
-/// The database with this number.
-fn db_index(number: Option<i64>, ctx: &WriteContext<'_>) -> Result<DbIndex, WireError> {
-    // What does not fit Redis's int is no integer to it.
-    let number = number.and_then(|n| i32::try_from(n).ok());
-    let index = u32::try_from(number.ok_or(errors::NOT_AN_INTEGER)?).ok();
-    let index = index.filter(|i| *i < ctx.settings().databases);
-    index.map(DbIndex).ok_or(errors::DB_OUT_OF_RANGE)
 }
