@@ -133,7 +133,11 @@ impl<'w> Connection<'w> {
                 Poll::Ready(Err(end)) => return Poll::Ready(end),
                 Poll::Pending => return Poll::Pending,
             }
-            match self.poll_read(cx) {
+            let read = self.poll_read(cx);
+            let info = &self.client.info;
+            info.query_bytes
+                .store(self.pending.len(), Ordering::Relaxed);
+            match read {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(false) => return Poll::Ready(End::Closed),
                 Poll::Ready(true) => {}
@@ -167,12 +171,7 @@ impl<'w> Connection<'w> {
             Poll::Pending => return Poll::Pending,
         };
         let pending = self.output.pending();
-        if pending > 0 {
-            self.client
-                .info
-                .output_bytes
-                .store(pending, Ordering::Relaxed);
-        }
+        self.note_sent(pending);
         match sent {
             Sent::All => Poll::Ready(self.after_sending()),
             Sent::Held(Verdict::Until(_, level, offset)) => {
@@ -194,6 +193,19 @@ impl<'w> Connection<'w> {
                 }
                 Poll::Ready(Ok(false))
             }
+        }
+    }
+
+    /// Publishes how much has been sent, and how much has not.
+    fn note_sent(&mut self, pending: usize) {
+        let info = &self.client.info;
+        info.output_bytes.store(pending, Ordering::Relaxed);
+        let sent = std::mem::take(&mut self.output.newly_sent) as u64;
+        if sent > 0 {
+            let before = info.bytes_out.load(Ordering::Relaxed);
+            info.bytes_out.store(before + sent, Ordering::Relaxed);
+            let stats = &self.worker.server.stats;
+            stats.bytes_out.fetch_add(sent, Ordering::Relaxed);
         }
     }
 

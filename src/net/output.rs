@@ -19,6 +19,8 @@ pub struct Output {
     sent: usize,
     /// How much of the first shared value has been sent.
     sent_of_shared: usize,
+    /// Bytes sent since this was last set to 0.
+    pub newly_sent: usize,
 }
 
 /// How far sending got.
@@ -129,6 +131,7 @@ impl Output {
     }
 
     fn advance(&mut self, mut n: usize) {
+        self.newly_sent += n;
         while n > 0 {
             let next = self
                 .out

@@ -4,6 +4,7 @@ use super::state::Server;
 use crate::commit::Event;
 use crate::execute::{Gates, Scratch, expire_due};
 use crate::keyspace::SHARDS;
+use crate::net::ClientKind;
 use crate::time::{self, Duration, Instant};
 use std::sync::atomic::Ordering;
 
@@ -61,6 +62,27 @@ async fn sample(server: &'static Server) {
         if tick % 10 == 0 {
             let memory = crate::allocator::stats().allocated as u64;
             stats.peak_memory.fetch_max(memory, Ordering::Relaxed);
+            close_idle_clients(server);
+        }
+        server.watch_memory();
+    }
+}
+
+/// Ends clients that have not sent anything for `timeout`; those that wait for something and
+/// the links between nodes stay.
+fn close_idle_clients(server: &Server) {
+    let timeout = server.config.current().timeout_seconds;
+    if timeout == 0 {
+        return;
+    }
+    let oldest = time::unix_ms() - timeout as i64 * 1000;
+    for client in server.clients.all() {
+        if client.kind() == ClientKind::Normal
+            && !client.blocked.load(Ordering::Relaxed)
+            && client.active_ms.load(Ordering::Relaxed) < oldest
+        {
+            tracing::debug!(client = client.id, "closing an idle client");
+            client.kill();
         }
     }
 }

@@ -117,6 +117,7 @@ impl Server {
         self.refresh_role_gates();
         super::logging::set_level(config.loglevel);
         self.log.set_backlog(config.repl_backlog_size);
+        self.watch_memory();
         if let Some(authority) = self.authority.get() {
             authority.tell(Event::Rules(self.rules()));
         }
@@ -218,6 +219,18 @@ impl Server {
             "MISCONF Errors writing to the AOF file: {}",
             self.aof.last_error().unwrap_or_default()
         ))
+    }
+
+    /// Refuses commands that need memory while more than `maxmemory` is in use. A replica
+    /// follows its primary whatever that takes.
+    ///
+    /// Not done: eviction. Every policy refuses as `noeviction` does.
+    pub fn watch_memory(&self) {
+        let most = self.config.current().maxmemory;
+        let full = most > 0
+            && !self.replication.is_replica()
+            && crate::allocator::stats().allocated as u64 > most;
+        self.gates.set(Gates::OUT_OF_MEMORY, full);
     }
 
     /// A copy of the settings.

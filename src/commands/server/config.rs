@@ -24,7 +24,7 @@ pub(super) fn set(
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     if args.len() % 2 == 1 {
-        return Err(errors::wrong_arity("config|set"));
+        return Err(errors::SYNTAX);
     }
     let rest: Vec<&[u8]> = args.from(2).collect();
     let pairs: Vec<(&[u8], &[u8])> = rest.chunks_exact(2).map(|p| (p[0], p[1])).collect();
