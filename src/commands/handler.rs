@@ -33,6 +33,8 @@ pub enum Scope {
     /// The shards of its keys, in the client's database.
     #[default]
     Keys,
+    /// The shards of its keys, in every database: `COPY` and `MOVE` name a second one.
+    KeysAnywhere,
     /// The client's database.
     Database,
     /// Every database.

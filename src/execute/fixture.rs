@@ -30,6 +30,9 @@ impl Outcome {
     }
 }
 
+/// Database and key, then value and expiry.
+pub type State = BTreeMap<(u32, Vec<u8>), (Vec<u8>, Option<UnixMs>)>;
+
 /// A keyspace of a few databases and a clock.
 pub struct Fixture {
     keyspace: &'static Keyspace,
@@ -76,7 +79,7 @@ impl Fixture {
     }
 
     /// Every key with its value and expiry, whether it has logically expired or not.
-    pub fn state(&self) -> BTreeMap<(u32, Vec<u8>), (Vec<u8>, Option<UnixMs>)> {
+    pub fn state(&self) -> State {
         let locked = Locked::everything(self.keyspace);
         let mut state = BTreeMap::new();
         for (db, shard) in locked.shards() {

@@ -77,6 +77,13 @@ pub(super) fn places(
                 places.push((db, shard_of(crate::hash::hash(key))));
             });
         }
+        Scope::KeysAnywhere => {
+            key_positions::for_each_key(spec, args, |key| {
+                let shard = shard_of(crate::hash::hash(key));
+                let dbs = 0..keyspace.databases();
+                places.extend(dbs.map(|db| (DbIndex(db), shard)));
+            });
+        }
         Scope::Database => places.extend(all.map(|s| (db, s))),
         Scope::Keyspace => {
             keyspace.make_all();

@@ -172,7 +172,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         summary: "Copies a value to another key.",
         complexity: "O(N) for collections, N being the number of elements; O(1) for strings",
         handler: Handler::Write(rename::copy),
-        scope: Scope::Keyspace,
+        scope: Scope::KeysAnywhere,
         ..GENERIC
     },
     CommandSpec {
@@ -185,7 +185,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         summary: "Moves a key to another database.",
         complexity: "O(1)",
         handler: Handler::Write(rename::move_key),
-        scope: Scope::Keyspace,
+        scope: Scope::KeysAnywhere,
         ..GENERIC
     },
     CommandSpec {

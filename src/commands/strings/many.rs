@@ -89,7 +89,7 @@ pub(super) fn msetex(
 }
 
 fn check_pairs(args: Args<'_>, command: &str) -> Result<(), WireError> {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         return Err(errors::wrong_arity(command));
     }
     Ok(())
