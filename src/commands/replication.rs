@@ -138,6 +138,8 @@ fn replicaof(
     if let Role::Replica(upstream) = server.replication.role()
         && upstream.host == host
         && upstream.port == port
+        // After a copy was refused, the same order again means: take it.
+        && server.replication.refusal().is_none()
     {
         reply.simple("OK Already connected to specified master");
         return Ok(());

@@ -131,21 +131,29 @@ pub fn unknown_command(args: Args<'_>) -> WireError {
         beginning.extend_from_slice(quoted(arg, room));
         beginning.extend_from_slice(b"' ");
     }
-    WireError::new(format!(
-        "ERR unknown command '{}', with args beginning with: {}",
-        String::from_utf8_lossy(quoted(args.at(0), QUOTED_MAX)),
-        String::from_utf8_lossy(&beginning),
-    ))
+    let name = quoted(args.at(0), QUOTED_MAX);
+    let parts: [&[u8]; 4] = [
+        b"ERR unknown command '",
+        name,
+        b"', with args beginning with: ",
+        &beginning,
+    ];
+    WireError::from_bytes(parts.concat())
 }
 
 /// The error for a container called with a subcommand that it has not.
 #[cold]
 pub fn unknown_subcommand(container: &CommandSpec, args: Args<'_>) -> WireError {
-    WireError::new(format!(
-        "ERR unknown subcommand '{}'. Try {} HELP.",
-        String::from_utf8_lossy(quoted(args.get(1).unwrap_or_default(), QUOTED_MAX)),
-        container.name.to_ascii_uppercase(),
-    ))
+    let word = quoted(args.get(1).unwrap_or_default(), QUOTED_MAX);
+    let parent = container.name.to_ascii_uppercase();
+    let parts: [&[u8]; 5] = [
+        b"ERR unknown subcommand '",
+        word,
+        b"'. Try ",
+        parent.as_bytes(),
+        b" HELP.",
+    ];
+    WireError::from_bytes(parts.concat())
 }
 
 /// The part of `text` that an error repeats: Redis prints it as a C string.
@@ -251,7 +259,7 @@ mod tests {
     fn error(words: &[&[u8]]) -> String {
         match resolve(OwnedArgs::of(words).view()) {
             Ok(spec) => format!("found {}", spec.name),
-            Err(error) => error.text().to_owned(),
+            Err(error) => error.text().into_owned(),
         }
     }
 

@@ -134,6 +134,7 @@ impl Applier {
             now: time::unix_ms(),
             origin: Origin::Log,
             touches: false,
+            may_expire: false,
         };
         let mut reply = Reply::new(&mut self.out, false);
         let result = run::write(&frame, handler, args, locked, &mut self.scratch, &mut reply);

@@ -27,8 +27,6 @@ pub struct Settings {
     pub hash_max_entries: usize,
     /// `hash-max-listpack-value` in bytes.
     pub hash_max_value: usize,
-    /// Whether expired keys are deleted here (a writable primary), or only hidden.
-    pub expires: bool,
     /// Whether the clock bits hold LFU counters and not access times.
     pub lfu: bool,
     /// `lfu-log-factor`.
@@ -49,7 +47,6 @@ impl Default for Settings {
             max_bulk: 512 << 20,
             hash_max_entries: 512,
             hash_max_value: 64,
-            expires: true,
             lfu: false,
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
@@ -179,6 +176,9 @@ impl HashCache {
     }
 }
 
+/// Expired keys that a read has met.
+pub(super) type MetExpired = Vec<(DbIndex, Box<[u8]>)>;
+
 /// What a read command sees.
 pub struct ReadContext<'a> {
     pub(super) locked: &'a Locked<'static>,
@@ -186,10 +186,12 @@ pub struct ReadContext<'a> {
     pub(super) now: UnixMs,
     pub(super) settings: &'a Settings,
     pub(super) hashes: &'a HashCache,
+    /// Whether expired keys are deleted (on a writable primary) or only hidden.
+    pub(super) may_expire: bool,
     /// Whether an access leaves a trace (`CLIENT NO-TOUCH`).
     pub(super) touches: bool,
     /// Expired keys that were met; the executor deletes them.
-    pub(super) met_expired: &'a RefCell<Vec<(DbIndex, Box<[u8]>)>>,
+    pub(super) met_expired: &'a RefCell<MetExpired>,
     pub(super) hits: Cell<(u64, u64)>,
 }
 
@@ -286,7 +288,7 @@ impl<'a> ReadContext<'a> {
 
     /// Notes an expired key that a scan met, so that it is deleted.
     pub fn met_expired(&self, key: &[u8]) {
-        if self.settings.expires {
+        if self.may_expire {
             self.met_expired.borrow_mut().push((self.db, key.into()));
         }
     }
@@ -336,6 +338,8 @@ pub struct WriteContext<'a> {
     pub(super) hashes: &'a HashCache,
     pub(super) effects: &'a mut EffectBuf,
     pub(super) origin: Origin,
+    /// Whether expired keys are deleted (on a writable primary) or only hidden.
+    pub(super) may_expire: bool,
     pub(super) touches: bool,
     pub(super) hits: (u64, u64),
     pub(super) expired: u64,
@@ -404,7 +408,7 @@ impl<'a> WriteContext<'a> {
             && at <= self.now
             && self.origin == Origin::Client
         {
-            if self.settings.expires {
+            if self.may_expire {
                 self.remove(found);
                 self.effects.command(db, 2).arg(b"DEL").arg(key);
                 self.expired += 1;

@@ -93,6 +93,13 @@ pub fn dispatch(
     let args = request.args;
     let command = match table::find(args) {
         Ok(command) => command,
+        Err(_) if is_http(args) => {
+            tracing::warn!(
+                client = client.id,
+                "closing a connection that speaks HTTP: it may be an attack through a browser"
+            );
+            return (Done::default(), After::Abort);
+        }
         Err(error) => return refuse(batch, client, None, &error, reply),
     };
     let spec = command.spec;
@@ -114,9 +121,9 @@ pub fn dispatch(
     let start = reply.position();
     let (result, done, after) = match spec.handler {
         Handler::Read(handler) => {
-            let frame = frame(batch, client);
             let mut locked =
                 run::lock(&batch.server.keyspace, spec, args, client.db, batch.scratch);
+            let frame = frame(batch, client);
             let result = run::read(&frame, handler, args, &mut locked, batch.scratch, reply);
             let expired = run::commit(&frame, &mut locked, batch.scratch);
             let offset = run::newest(&locked).max(expired);
@@ -130,10 +137,15 @@ pub fn dispatch(
             )
         }
         Handler::Write(handler) => {
-            let frame = frame(batch, client);
             let mut locked =
                 run::lock(&batch.server.keyspace, spec, args, client.db, batch.scratch);
-            let result = run::write(&frame, handler, args, &mut locked, batch.scratch, reply);
+            let frame = frame(batch, client);
+            let result = if batch.server.gates.has(Gates::READ_ONLY) {
+                // The role changed between the gates and the locks.
+                Err(errors::READ_ONLY)
+            } else {
+                run::write(&frame, handler, args, &mut locked, batch.scratch, reply)
+            };
             let (result, done) = finish_write(&frame, request, result, &mut locked, batch.scratch);
             (result, done, After::Continue)
         }
@@ -209,6 +221,7 @@ fn frame<'a>(batch: &Batch<'a>, client: &Client) -> Frame<'a> {
         now: batch.now,
         origin: Origin::Client,
         touches: !client.no_touch,
+        may_expire: run::may_expire(batch.server),
     }
 }
 
@@ -291,6 +304,12 @@ fn must_pause(server: &Server, client: &Client, spec: &CommandSpec) -> bool {
     (writes || all) && !matches!(spec.name, "replconf" | "psync" | "sync")
 }
 
+/// A browser can be made to send HTTP here; none of what follows may be executed.
+#[cold]
+fn is_http(args: Args<'_>) -> bool {
+    args.is(0, "post") || args.is(0, "host:")
+}
+
 #[cold]
 fn refuse(
     batch: &mut Batch<'_>,
@@ -308,7 +327,7 @@ fn refuse(
         // A refused EXEC ends the transaction, and its text says why.
         client.end_transaction(batch.server);
         let text = error.text();
-        let text = text.strip_prefix("ERR ").unwrap_or(text);
+        let text = text.strip_prefix("ERR ").unwrap_or(&text);
         reply.error(&WireError::new(format!(
             "EXECABORT Transaction discarded because of: {text}"
         )));

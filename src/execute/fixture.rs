@@ -110,6 +110,7 @@ impl Fixture {
             hashes: &HashCache::default(),
             effects: &mut effects,
             origin,
+            may_expire: true,
             touches: true,
             hits: (0, 0),
             expired: 0,

@@ -1,6 +1,7 @@
 //! Locks, handler, effect: the core of every data command.
 
 use super::context::{Garbage, HashCache, Origin, ReadContext, Settings, WriteContext};
+use super::dispatch::Gates;
 use super::effect::{Effect, EffectBuf};
 use crate::commands::handler::{ReadFn, Scope, WriteFn};
 use crate::commands::key_positions;
@@ -29,6 +30,22 @@ pub(super) struct Frame<'a> {
     pub now: UnixMs,
     pub origin: Origin,
     pub touches: bool,
+    /// Read from the gates when the shards are locked: see [`may_expire`].
+    pub may_expire: bool,
+}
+
+/// Whether this node deletes expired keys by itself: it decides the order of writes, and a
+/// write would be accepted now. Asked while shards are locked: a change of role sets its gate
+/// first and then takes every lock once, so nobody who asks later misses it.
+#[inline]
+pub(super) fn may_expire(server: &Server) -> bool {
+    const HIDDEN_ONLY: u32 = Gates::REPLICA
+        | Gates::NO_REPLICAS
+        | Gates::LOADING
+        | Gates::PAUSED
+        | Gates::PAUSED_WRITES
+        | Gates::FILE_ERROR;
+    server.gates.load() & HIDDEN_ONLY == 0
 }
 
 /// What a data command leaves for its reply.
@@ -111,6 +128,7 @@ pub(super) fn read(
             now: frame.now,
             settings: frame.settings,
             hashes: &scratch.hashes,
+            may_expire: frame.may_expire,
             touches: frame.touches,
             met_expired: &scratch.expired,
             hits: Cell::new((0, 0)),
@@ -161,6 +179,7 @@ pub(super) fn write_context<'a>(
         hashes: &scratch.hashes,
         effects: &mut scratch.effects,
         origin: frame.origin,
+        may_expire: frame.may_expire,
         touches: frame.touches,
         hits: (0, 0),
         expired: 0,
@@ -245,6 +264,10 @@ pub fn expire_due(
     most: usize,
     scratch: &mut Scratch,
 ) -> usize {
+    let mut locked = Locked::one(&server.keyspace, db, shard);
+    if !may_expire(server) {
+        return 0;
+    }
     let frame = Frame {
         server,
         settings,
@@ -252,8 +275,8 @@ pub fn expire_due(
         now,
         origin: Origin::Client,
         touches: false,
+        may_expire: true,
     };
-    let mut locked = Locked::one(&server.keyspace, db, shard);
     let due = locked.shard_mut(db, shard).take_due(now, most);
     let looked_at = due.len();
     for key in due {

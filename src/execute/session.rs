@@ -17,6 +17,8 @@ pub enum After {
     Continue,
     /// Closes once everything has been sent.
     Close,
+    /// Closes at once, whatever has not been sent.
+    Abort,
     /// Stops reading until something happens.
     Block(BlockOn),
     /// Becomes the link to a replica that asked for the stream: replid and offset.

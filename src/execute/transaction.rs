@@ -4,6 +4,7 @@
 //! after the last, and all effects go to the log as one. So nobody, on any node, sees half.
 
 use super::context::Origin;
+use super::dispatch::Gates;
 use super::effect::Effect;
 use super::run::{self, Done, Frame};
 use super::session::SessionContext;
@@ -168,6 +169,11 @@ pub fn exec(context: &mut SessionContext<'_>, reply: &mut Reply<'_>) -> Result<(
     }
     let queue = std::mem::take(&mut transaction.queue);
     let mut locked = lock_all(context, &queue);
+    if role_has_changed(context) {
+        drop(locked);
+        context.client.transaction.end(context.server);
+        return Err(errors::READ_ONLY);
+    }
     if context.client.transaction.is_touched(&locked, context.now) {
         context.depends_on(&locked);
         drop(locked);
@@ -200,6 +206,11 @@ pub fn exec(context: &mut SessionContext<'_>, reply: &mut Reply<'_>) -> Result<(
     Ok(())
 }
 
+/// Whether this node became a read-only replica between the gates and the locks.
+fn role_has_changed(context: &SessionContext<'_>) -> bool {
+    context.server.gates.has(Gates::READ_ONLY) && context.client.transaction.any_flag(Flags::WRITE)
+}
+
 fn frame_of<'a>(context: &SessionContext<'a>) -> Frame<'a> {
     Frame {
         server: context.server,
@@ -208,6 +219,7 @@ fn frame_of<'a>(context: &SessionContext<'a>) -> Frame<'a> {
         now: context.now,
         origin: Origin::Client,
         touches: !context.client.no_touch,
+        may_expire: run::may_expire(context.server),
     }
 }
 

@@ -355,8 +355,7 @@ impl<'w> Connection<'w> {
                 }
                 Err(error) => {
                     server.stats.count_protocol_error();
-                    Reply::new(&mut self.output.out, self.client.resp3)
-                        .error(&WireError::new(format!("ERR {error}")));
+                    Reply::new(&mut self.output.out, self.client.resp3).error(&error.to_wire());
                     self.closing = true;
                 }
             }
@@ -377,6 +376,10 @@ impl<'w> Connection<'w> {
         match after {
             After::Continue => {}
             After::Close => self.closing = true,
+            After::Abort => {
+                self.closing = true;
+                self.client.info.killed.store(true, Ordering::Relaxed);
+            }
             After::Replicate { replid, offset } => {
                 self.replicate = Some((replid, offset));
                 self.closing = true;

@@ -6,33 +6,44 @@ use std::fmt;
 /// An error reply: its text without the leading `-` and the final CRLF. The first word is
 /// the error's code.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WireError(Cow<'static, str>);
+pub struct WireError(Cow<'static, [u8]>);
 
 impl WireError {
     /// An error with a fixed text.
     pub const fn fixed(text: &'static str) -> Self {
-        WireError(Cow::Borrowed(text))
+        WireError(Cow::Borrowed(text.as_bytes()))
     }
 
     /// An error with a text made for the occasion.
     pub fn new(text: impl Into<String>) -> Self {
-        WireError(Cow::Owned(text.into()))
+        WireError(Cow::Owned(text.into().into_bytes()))
+    }
+
+    /// An error that quotes a client's bytes, which may be no text.
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        WireError(Cow::Owned(bytes))
+    }
+
+    /// What goes over the wire, code first.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// The text, code first.
-    pub fn text(&self) -> &str {
-        &self.0
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.0)
     }
 
     /// The error's code: the first word.
     pub fn code(&self) -> &str {
-        self.0.split(' ').next().unwrap_or("")
+        let code = self.0.split(|b| *b == b' ').next().unwrap_or_default();
+        std::str::from_utf8(code).unwrap_or("ERR")
     }
 }
 
 impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text())
     }
 }
 

@@ -93,10 +93,10 @@ impl<'a> Reply<'a> {
     /// An error. Line breaks in its text become blanks, as in Redis.
     pub fn error(&mut self, error: &WireError) {
         self.out.buf.push(b'-');
-        let text = error.text().bytes();
-        self.out.buf.extend(text.map(|b| match b {
+        let bytes = error.bytes().iter();
+        self.out.buf.extend(bytes.map(|b| match b {
             b'\r' | b'\n' => b' ',
-            b => b,
+            b => *b,
         }));
         self.crlf();
     }

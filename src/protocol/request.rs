@@ -9,6 +9,7 @@
 //! never to a length that a header merely announces.
 
 use super::args::{Args, encode_bulk, encode_header};
+use super::errors::WireError;
 use super::inline::split_quoted;
 use crate::number::parse_i64;
 use std::fmt;
@@ -51,16 +52,26 @@ pub enum ProtocolError {
     ExpectedBulk(u8),
 }
 
+impl ProtocolError {
+    /// The error as it is sent; the offending byte as it came.
+    pub fn to_wire(&self) -> WireError {
+        match self {
+            ProtocolError::Text(text) => WireError::new(format!("ERR Protocol error: {text}")),
+            ProtocolError::ExpectedBulk(got) => {
+                let mut bytes = b"ERR Protocol error: expected '$', got '".to_vec();
+                bytes.extend([*got, b'\'']);
+                WireError::from_bytes(bytes)
+            }
+        }
+    }
+}
+
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ProtocolError::Text(text) => write!(f, "Protocol error: {text}"),
             ProtocolError::ExpectedBulk(got) => {
-                let got = if got.is_ascii_graphic() || *got == b' ' {
-                    *got as char
-                } else {
-                    '?'
-                };
+                let got = got.escape_ascii();
                 write!(f, "Protocol error: expected '$', got '{got}'")
             }
         }

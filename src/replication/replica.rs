@@ -50,6 +50,8 @@ pub fn become_replica(server: &'static Server, host: &str, port: u16) -> bool {
     server.gates.set(Gates::REPLICA, true);
     server.gates.set(Gates::NO_REPLICAS, false);
     server.refresh_role_gates();
+    // Whoever passed the gates before has finished once every lock was taken.
+    drop(Locked::everything(&server.keyspace));
     server.authority().tell(Event::Role(false));
     // Replicas of this node resynchronise with the history that it takes over.
     close_links(server);

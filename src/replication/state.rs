@@ -199,10 +199,10 @@ impl Replication {
     }
 
     /// Becomes a replica; gives the generation that the following task belongs to. `None` if
-    /// it follows that node already.
+    /// it follows that node already and has not refused its copy.
     pub fn demote(&self, upstream: Upstream) -> Option<u64> {
         let mut identity = self.identity.lock();
-        if identity.role == Role::Replica(upstream.clone()) {
+        if identity.role == Role::Replica(upstream.clone()) && identity.refusal.is_none() {
             return None;
         }
         identity.role = Role::Replica(upstream);

@@ -319,6 +319,5 @@ impl Server {
             replica && stale && !config.replica_serve_stale_data,
         );
         super::logging::set_replica(replica);
-        self.live.update_settings(|s| s.expires = !replica);
     }
 }

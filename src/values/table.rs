@@ -619,6 +619,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    // A thin box around the key: an item is one pointer.
+    #[allow(clippy::box_collection)]
     struct Word(Box<Vec<u8>>);
 
     // SAFETY: a box's pointer is thin, its key never changes.
