@@ -13,6 +13,7 @@ pub mod execute;
 pub mod group;
 pub mod keyspace;
 pub mod net;
+pub mod observe;
 pub mod protocol;
 pub mod replication;
 pub mod server;

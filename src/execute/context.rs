@@ -39,6 +39,9 @@ pub struct Settings {
     pub lazy_user_flush: bool,
     /// The number of databases.
     pub databases: u32,
+    /// How long a command may take, in microseconds, before anybody wants to know: the lower
+    /// of the slow log's and the latency monitor's thresholds.
+    pub slow_from_us: Option<u64>,
 }
 
 impl Default for Settings {
@@ -53,6 +56,7 @@ impl Default for Settings {
             lazy_user_del: false,
             lazy_user_flush: false,
             databases: 16,
+            slow_from_us: None,
         }
     }
 }

@@ -8,9 +8,10 @@ use crate::commands::handler::Handler;
 use crate::commands::spec::{CommandSpec, Flags};
 use crate::commands::table::{self, Command};
 use crate::net::Client;
+use crate::observe;
 use crate::protocol::{Args, Reply, WireError, errors};
 use crate::server::{CommandClock, Server};
-use crate::time::UnixMs;
+use crate::time::{Duration, UnixMs};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A request as the connection hands it over.
@@ -167,6 +168,15 @@ pub fn dispatch(
     if done.wrote {
         client.last_write = done.offset;
     }
+    if batch
+        .clock
+        .times_alone(command, batch.settings.slow_from_us)
+    {
+        let took = batch.clock.ends();
+        if is_slow(took, batch.settings) {
+            observe::note_slow(batch.server, client, command, args, took);
+        }
+    }
     if let Err(error) = result {
         reply.rewind(start);
         batch.server.stats.count_error(&error);
@@ -175,6 +185,13 @@ pub fn dispatch(
         return (done, After::Continue);
     }
     (done, after)
+}
+
+/// Whether somebody wants to know of a command that took so long.
+#[inline]
+pub(super) fn is_slow(took: Duration, settings: &Settings) -> bool {
+    let took_us = took.as_micros() as u64;
+    settings.slow_from_us.is_some_and(|from| took_us >= from)
 }
 
 /// Appends a write's effect while its locks are held.

@@ -12,6 +12,7 @@ use crate::commands::handler::{Handler, Scope};
 use crate::commands::spec::Flags;
 use crate::commands::table::Command;
 use crate::keyspace::{DbIndex, Locked, WatchFlag};
+use crate::observe;
 use crate::protocol::{OwnedArgs, Reply, WireError, errors};
 use crate::server::Server;
 use std::sync::Arc;
@@ -294,6 +295,13 @@ fn run_queued(
             Err(crate::commands::table::unknown_subcommand(container, args))
         }
     };
+    let settings = context.settings;
+    if context.clock.times_alone(command, settings.slow_from_us) {
+        let took = context.clock.ends();
+        if super::dispatch::is_slow(took, settings) {
+            observe::note_slow(context.server, context.client, command, args, took);
+        }
+    }
     if let Err(error) = result {
         reply.rewind(start);
         context.server.stats.count_error(&error);

@@ -3,10 +3,11 @@
 //! Every worker counts into rows of its own, so that counting needs neither a lock nor an
 //! atomic addition; whoever asks adds the workers up. A clock is read when the command
 //! changes from one request to the next, not for every request: a pipeline of one command
-//! is timed as a whole.
+//! is timed as a whole. Commands that can be slow are timed one by one where somebody wants
+//! to know (`slowlog-log-slower-than`, `latency-monitor-threshold`).
 
 use crate::commands::table::{self, Command};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use parking_lot::Mutex;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ struct Row {
     nanos: AtomicU64,
     rejected: AtomicU64,
     failed: AtomicU64,
+    /// Whether the cost of the command does not grow with data or arguments.
+    constant_time: bool,
 }
 
 /// The counters of one command.
@@ -42,7 +45,16 @@ pub struct CommandCount {
 impl Default for CommandCounts {
     fn default() -> Self {
         CommandCounts {
-            rows: table::all().iter().map(|_| Row::default()).collect(),
+            rows: table::all().iter().map(Row::new).collect(),
+        }
+    }
+}
+
+impl Row {
+    fn new(command: &Command) -> Row {
+        Row {
+            constant_time: command.spec.complexity == "O(1)",
+            ..Row::default()
         }
     }
 }
@@ -109,15 +121,37 @@ impl<'a> CommandClock<'a> {
         self.switch(Some(command.id));
     }
 
-    fn switch(&self, to: Option<usize>) {
+    /// Whether the command is to be timed by itself, for those who look for what takes as
+    /// long as `slow_from_us`.
+    #[inline]
+    pub fn times_alone(&self, command: &Command, slow_from_us: Option<u64>) -> bool {
+        slow_from_us
+            .is_some_and(|from| !self.counts.rows[command.id].constant_time || from < FINE_US)
+    }
+
+    /// The command that runs has ended; gives how long it took.
+    pub fn ends(&self) -> Duration {
+        self.switch(None)
+    }
+
+    /// Ends what runs and begins another; gives how long the former took.
+    fn switch(&self, to: Option<usize>) -> Duration {
         let now = Instant::now();
-        if let Some((id, since)) = self.running.get() {
-            let took = now.saturating_duration_since(since).as_nanos() as u64;
-            add(&self.counts.rows[id].nanos, took);
-        }
+        let took = match self.running.get() {
+            Some((id, since)) => {
+                let took = now.saturating_duration_since(since);
+                add(&self.counts.rows[id].nanos, took.as_nanos() as u64);
+                took
+            }
+            None => Duration::ZERO,
+        };
         self.running.set(to.map(|id| (id, now)));
+        took
     }
 }
+
+/// Thresholds below this many microseconds make every command timed by itself.
+const FINE_US: u64 = 1000;
 
 impl Drop for CommandClock<'_> {
     fn drop(&mut self) {

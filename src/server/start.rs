@@ -266,6 +266,14 @@ fn worker_count(config: &Config) -> usize {
     }
 }
 
+/// The lower of the thresholds from which commands count as slow, of those that are set.
+fn slow_from_us(config: &Config) -> Option<u64> {
+    let slow_log = u64::try_from(config.slowlog_log_slower_than_us).ok();
+    let monitor = Some(config.latency_monitor_threshold_ms).filter(|ms| *ms > 0);
+    let monitor = monitor.map(|ms| ms.saturating_mul(1000));
+    slow_log.into_iter().chain(monitor).min()
+}
+
 /// The values of the configuration that the data path reads.
 pub(super) fn live_values(config: &Config) -> LiveValues {
     LiveValues {
@@ -279,6 +287,7 @@ pub(super) fn live_values(config: &Config) -> LiveValues {
             lazy_user_del: config.lazyfree_lazy_user_del,
             lazy_user_flush: config.lazyfree_lazy_user_flush,
             databases: config.databases,
+            slow_from_us: slow_from_us(config),
             ..Settings::default()
         },
         sync_level: config.sync_ack,

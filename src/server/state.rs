@@ -10,6 +10,7 @@ use crate::coordination::{Authority, LocalAuthority, Parts};
 use crate::execute::{BlockOn, Garbage, Gates, Settings};
 use crate::keyspace::Keyspace;
 use crate::net::{ClientKind, Registry, WorkerHandle};
+use crate::observe::{LatencyMonitor, SlowLog};
 use crate::protocol::{Reply, WireError};
 use crate::replication::Replication;
 use crate::time::{self, Instant};
@@ -41,6 +42,10 @@ pub struct Server {
     pub active_expire: AtomicBool,
     /// Values on their way to the thread that frees them.
     pub lazy_free_pending: Arc<AtomicU64>,
+    /// The slow log.
+    pub slow_log: SlowLog,
+    /// Spikes of latency.
+    pub latency: LatencyMonitor,
     /// `CLIENT PAUSE`.
     pub pause: Pause,
     /// The clients.
@@ -79,6 +84,8 @@ impl Server {
             stats: Stats::default(),
             active_expire: AtomicBool::new(true),
             lazy_free_pending: Arc::clone(&pending),
+            slow_log: SlowLog::default(),
+            latency: LatencyMonitor::default(),
             pause: Pause::default(),
             clients: Registry::default(),
             replication: Replication::new(),

@@ -1,0 +1,161 @@
+//! The last slow commands (`SLOWLOG`).
+
+use crate::commands::table::Command;
+use crate::net::Client;
+use crate::protocol::Args;
+use crate::time;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+
+/// One slow command.
+#[derive(Clone, Debug)]
+pub struct SlowEntry {
+    /// Grows by one from entry to entry.
+    pub id: u64,
+    /// When it ended, in Unix seconds.
+    pub at: i64,
+    /// How long it took, in microseconds.
+    pub took_us: u64,
+    /// Its arguments, shortened, secrets blotted out.
+    pub args: Vec<Vec<u8>>,
+    /// The client's address.
+    pub addr: String,
+    /// The client's name.
+    pub name: Vec<u8>,
+}
+
+impl SlowEntry {
+    /// An entry for a command that has just ended; its number is given by the log.
+    pub fn new(client: &Client, command: &Command, args: Args<'_>, took_us: u64) -> Self {
+        let shown = if args.len() > MOST_ARGS {
+            MOST_ARGS - 1
+        } else {
+            args.len()
+        };
+        let mut texts: Vec<Vec<u8>> = (0..shown)
+            .map(|i| {
+                if is_secret(command, args, i) {
+                    b"(redacted)".to_vec()
+                } else {
+                    shortened(args.at(i))
+                }
+            })
+            .collect();
+        if shown < args.len() {
+            let left = args.len() - shown;
+            texts.push(format!("... ({left} more arguments)").into_bytes());
+        }
+        SlowEntry {
+            id: 0,
+            at: time::unix_seconds(),
+            took_us,
+            args: texts,
+            addr: client.info.addr.clone(),
+            name: client.info.names.lock().name.clone(),
+        }
+    }
+}
+
+/// The log. Short locks, taken only for slow commands and by `SLOWLOG`.
+#[derive(Default)]
+pub struct SlowLog(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    /// Newest first.
+    entries: VecDeque<SlowEntry>,
+    next_id: u64,
+}
+
+impl SlowLog {
+    /// Adds an entry and keeps at most `most`.
+    pub fn push(&self, mut entry: SlowEntry, most: usize) {
+        let mut inner = self.0.lock();
+        entry.id = inner.next_id;
+        inner.next_id += 1;
+        inner.entries.push_front(entry);
+        inner.entries.truncate(most);
+    }
+
+    /// The newest entries, at most `most`.
+    pub fn newest(&self, most: usize) -> Vec<SlowEntry> {
+        self.0.lock().entries.iter().take(most).cloned().collect()
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.0.lock().entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Forgets all entries; numbers go on.
+    pub fn clear(&self) {
+        self.0.lock().entries.clear();
+    }
+}
+
+/// Whether an argument is a password.
+fn is_secret(command: &Command, args: Args<'_>, i: usize) -> bool {
+    match &*command.name {
+        "auth" => i > 0,
+        "hello" => args.is(i.wrapping_sub(1), "auth") || args.is(i.wrapping_sub(2), "auth"),
+        "config|set" => ["requirepass", "masterauth", "masteruser"]
+            .iter()
+            .any(|option| i > 2 && i % 2 == 1 && args.is(i - 1, option)),
+        _ => false,
+    }
+}
+
+fn shortened(arg: &[u8]) -> Vec<u8> {
+    if arg.len() <= MOST_BYTES {
+        return arg.to_vec();
+    }
+    let mut text = arg[..MOST_BYTES].to_vec();
+    let left = arg.len() - MOST_BYTES;
+    text.extend_from_slice(format!("... ({left} more bytes)").as_bytes());
+    text
+}
+
+/// Arguments shown, the last of which may count those left out.
+const MOST_ARGS: usize = 32;
+/// Bytes shown of an argument.
+const MOST_BYTES: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::table;
+    use crate::protocol::OwnedArgs;
+
+    #[test]
+    fn passwords_do_not_get_into_the_log() {
+        let secrets = |words: &[&str]| -> Vec<usize> {
+            let args = OwnedArgs::of(words);
+            let command = table::find(args.view()).expect("a command");
+            (0..words.len())
+                .filter(|i| is_secret(command, args.view(), *i))
+                .collect()
+        };
+        assert_eq!(secrets(&["AUTH", "user", "pass"]), [1, 2]);
+        assert_eq!(
+            secrets(&["HELLO", "3", "AUTH", "u", "p", "SETNAME", "n"]),
+            [3, 4]
+        );
+        assert_eq!(
+            secrets(&["CONFIG", "SET", "timeout", "1", "RequirePass", "p"]),
+            [5]
+        );
+        assert_eq!(secrets(&["SET", "k", "v"]), [0usize; 0]);
+    }
+
+    #[test]
+    fn long_arguments_are_cut() {
+        assert_eq!(shortened(b"abc"), b"abc");
+        let cut = shortened(&[b'x'; 200]);
+        assert!(cut.ends_with(b"x... (72 more bytes)"));
+    }
+}
