@@ -218,6 +218,16 @@ impl<'a> ReadContext<'a> {
     /// The entry at `key`, counted as a hit or a miss and noted as used.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<EntryRef<'a>> {
+        self.get_marking(key, self.touches)
+    }
+
+    /// The entry at `key`, noted as used even for a client that leaves no trace (`TOUCH`).
+    pub fn get_touched(&self, key: &[u8]) -> Option<EntryRef<'a>> {
+        self.get_marking(key, true)
+    }
+
+    #[inline]
+    fn get_marking(&self, key: &[u8], touches: bool) -> Option<EntryRef<'a>> {
         let found = self.find(key);
         let (hits, misses) = self.hits.get();
         match found {
@@ -225,7 +235,7 @@ impl<'a> ReadContext<'a> {
                 self.hits.set((hits + 1, misses));
                 let shard = self.locked.shard(self.db, shard);
                 let entry = shard.entry(slot);
-                if self.touches {
+                if touches {
                     let clock = super::clock::accessed(entry.clock(), self.now, self.settings);
                     if clock != entry.clock() {
                         shard.set_clock(slot, clock);

@@ -34,8 +34,8 @@ pub(super) fn touch(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    let count = args.from(1).filter(|key| ctx.get(key).is_some()).count();
-    reply.int(count as i64);
+    let touched = args.from(1).filter(|key| ctx.get_touched(key).is_some());
+    reply.int(touched.count() as i64);
     Ok(())
 }
 

@@ -94,9 +94,9 @@ pub(super) fn setrange(
     match found {
         Some(found) => write_at(ctx, found, offset, value),
         None => {
-            let mut bytes = vec![0; offset];
-            bytes.extend_from_slice(value);
-            ctx.insert(ctx.db(), key, None, edited_payload(&bytes));
+            let mut bytes = vec![0; offset + value.len()];
+            bytes[offset..].copy_from_slice(value);
+            ctx.insert(ctx.db(), key, None, edited_payload(&mut bytes));
         }
     }
     reply.int(len.max(offset + value.len()) as i64);
@@ -144,19 +144,16 @@ fn write_at(ctx: &mut WriteContext<'_>, found: Found, offset: usize, value: &[u8
         bytes.resize(end, 0);
     }
     bytes[offset..end].copy_from_slice(value);
-    let payload = match bytes.len() {
-        0..=INLINE_STRING => Payload::Inline(Kind::StrEdited, &bytes),
-        _ => Payload::Shared(Arc::new(std::mem::take(&mut bytes))),
-    };
-    ctx.replace(found, payload, Expiry::Keep);
+    ctx.replace(found, edited_payload(&mut bytes), Expiry::Keep);
 }
 
-/// A string that was not given whole, never stored as an integer.
-fn edited_payload(bytes: &[u8]) -> Payload<'_> {
+/// A string that was not given whole, never stored as an integer. Takes `bytes` if they are
+/// many.
+fn edited_payload(bytes: &mut Vec<u8>) -> Payload<'_> {
     if bytes.len() <= INLINE_STRING {
         Payload::Inline(Kind::StrEdited, bytes)
     } else {
-        Payload::Shared(Arc::new(bytes.to_vec()))
+        Payload::Shared(Arc::new(std::mem::take(bytes)))
     }
 }
 
