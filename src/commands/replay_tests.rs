@@ -53,6 +53,43 @@ fn times_are_absolute_and_conditions_are_gone() {
         (&["SET k v", "RENAME k k"], ""),
         (&["SET k v", "MOVE k 1"], "MOVE k 1"),
         (&["FLUSHALL"], "FLUSHALL"),
+        (&["HSET h a 1"], "HSET h a 1"),
+        (&["HSET h a 1", "HSETNX h a 2"], ""),
+        (&["HSET h a 1", "HDEL h b"], ""),
+        (&["HINCRBY h a 1"], "HINCRBY h a 1"),
+        (
+            &["HSET h a 1", "HINCRBYFLOAT h a 0.5"],
+            "HSETEX h KEEPTTL FIELDS 1 a 1.5",
+        ),
+        (
+            &["HSET h a 1 b 2", "HEXPIRE h 1 NX FIELDS 3 a c b"],
+            "HPEXPIREAT h 1800000001000 FIELDS 2 a b",
+        ),
+        (&["HSET h a 1", "HEXPIRE h 1 XX FIELDS 1 a"], ""),
+        (&["HSET h a 1 b 2", "HEXPIRE h 0 FIELDS 2 a c"], "HDEL h a"),
+        (&["HSET h a 1", "HPERSIST h FIELDS 1 a"], ""),
+        (
+            &["HSETEX h EX 1 FIELDS 1 a 1", "HPERSIST h FIELDS 2 a b"],
+            "HPERSIST h FIELDS 1 a",
+        ),
+        (
+            &["HSET h a 1", "HGETEX h EX 1 FIELDS 2 a b"],
+            "HPEXPIREAT h 1800000001000 FIELDS 1 a",
+        ),
+        (&["HSET h a 1", "HGETEX h EX 0 FIELDS 1 a"], "HDEL h a"),
+        (&["HSET h a 1", "HGETEX h PERSIST FIELDS 1 a"], ""),
+        (
+            &["HSETEX h FNX EX 1 FIELDS 1 a 1"],
+            "HSETEX h PXAT 1800000001000 FIELDS 1 a 1",
+        ),
+        (&["HSETEX h FXX FIELDS 1 a 1"], ""),
+        (&["HSETEX h FIELDS 1 a 1"], "HSET h a 1"),
+        (&["HSETEX h EX 0 FIELDS 1 a 1"], ""),
+        (
+            &["HSET h a 1", "HSETEX h EX 0 FIELDS 2 a 1 b 2"],
+            "HDEL h a",
+        ),
+        (&["HSET h a 1", "HGETDEL h FIELDS 2 b a"], "HDEL h a"),
     ];
     for (lines, expected) in cases {
         assert_eq!(effect(lines), *expected, "{lines:?}");
@@ -69,6 +106,25 @@ fn an_expired_key_that_a_write_meets_is_deleted_in_the_log() {
     assert_eq!(
         outcome.effect_text(),
         "SELECT 0\nMULTI\nDEL k\nINCR k\nEXEC"
+    );
+}
+
+#[test]
+fn an_expired_field_that_a_write_meets_is_deleted_in_the_log() {
+    let mut primary = Fixture::new();
+    primary.run(0, &words("HSETEX h PX 10 FIELDS 2 a 5 b 6"));
+    primary.now += 10;
+    let outcome = primary.run(0, &words("HINCRBY h a 1"));
+    assert_eq!(outcome.reply, ":1");
+    assert_eq!(
+        outcome.effect_text(),
+        "SELECT 0\nMULTI\nHDEL h a\nHINCRBY h a 1\nEXEC"
+    );
+    // Asked for by these, it still exists.
+    assert_eq!(primary.run(0, &words("HSET h b 7")).reply, ":0");
+    assert_eq!(
+        primary.run(0, &words("HPERSIST h FIELDS 1 b")).reply,
+        "*1 :-1"
     );
 }
 
@@ -107,6 +163,30 @@ const CALLS: &[&str] = &[
     "GETEX K PX S",
     "GETEX K PERSIST",
     "GETEX K PXAT 1",
+    "HSET K f V",
+    "HSET K f V g V h V",
+    "HSETNX K f V",
+    "HMSET K g V",
+    "HDEL K f",
+    "HDEL K f g h",
+    "HINCRBY K f N",
+    "HINCRBYFLOAT K g N",
+    "HPEXPIRE K S FIELDS 2 f g",
+    "HPEXPIRE K S NX FIELDS 2 f h",
+    "HPEXPIRE K S XX FIELDS 1 f",
+    "HPEXPIRE K S GT FIELDS 2 f g",
+    "HPEXPIRE K S LT FIELDS 2 f g",
+    "HEXPIRE K 0 FIELDS 1 f",
+    "HPERSIST K FIELDS 3 f g h",
+    "HGETDEL K FIELDS 2 f g",
+    "HGETEX K PX S FIELDS 2 f g",
+    "HGETEX K PERSIST FIELDS 2 f g",
+    "HGETEX K PXAT 1 FIELDS 1 f",
+    "HSETEX K PX S FIELDS 2 f V g V",
+    "HSETEX K FNX PX S FIELDS 1 f V",
+    "HSETEX K FXX KEEPTTL FIELDS 2 f V g V",
+    "HSETEX K PXAT 0 FIELDS 1 f V",
+    "HSETEX K FIELDS 1 h V",
     "MSET K V L V",
     "MSETNX K V L V",
     "MSETEX 2 K V L V PX S",

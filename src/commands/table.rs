@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 /// The families, in the order of the documentation's chapters.
 static FAMILIES: &[&[CommandSpec]] = &[
     super::strings::COMMANDS,
+    super::hashes::COMMANDS,
     super::generic::COMMANDS,
     super::expire::COMMANDS,
     super::databases::COMMANDS,

@@ -357,6 +357,7 @@ pub struct WriteContext<'a> {
     pub(super) touches: bool,
     pub(super) hits: (u64, u64),
     pub(super) expired: u64,
+    pub(super) expired_fields: u64,
     /// Values to be freed by another thread.
     pub(super) garbage: &'a mut Vec<Garbage>,
 }
@@ -659,6 +660,11 @@ impl<'a> WriteContext<'a> {
         self.locked
             .shard_mut(found.db, found.shard)
             .hint(found.hash, due, now);
+    }
+
+    /// Counts hash fields that were deleted because they had expired.
+    pub fn count_expired_fields(&mut self, fields: u64) {
+        self.expired_fields += fields;
     }
 
     /// Gives something large to the thread that frees.

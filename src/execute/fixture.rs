@@ -114,6 +114,7 @@ impl Fixture {
             touches: true,
             hits: (0, 0),
             expired: 0,
+            expired_fields: 0,
             garbage: &mut Vec::new(),
         };
         match handler(&mut context, args, &mut reply) {

@@ -158,9 +158,13 @@ pub(super) fn write(
     let mut context = write_context(frame, locked, scratch);
     let result = handler(&mut context, args, reply);
     let (hits, expired) = (context.hits, context.expired);
+    let expired_fields = context.expired_fields;
     frame.server.stats.count_lookups(hits.0, hits.1);
     if expired > 0 {
         frame.server.stats.count_expired(expired);
+    }
+    if expired_fields > 0 {
+        frame.server.stats.count_expired_fields(expired_fields);
     }
     result
 }
@@ -183,6 +187,7 @@ pub(super) fn write_context<'a>(
         touches: frame.touches,
         hits: (0, 0),
         expired: 0,
+        expired_fields: 0,
         garbage: &mut scratch.garbage,
     }
 }
@@ -283,8 +288,9 @@ pub fn expire_due(
         scratch.hashes.clear();
         let mut context = write_context(&frame, &mut locked, scratch);
         crate::commands::expire_one(&mut context, &key);
-        let expired = context.expired;
+        let (expired, expired_fields) = (context.expired, context.expired_fields);
         server.stats.count_expired(expired);
+        server.stats.count_expired_fields(expired_fields);
         let hash = crate::hash::hash(&key);
         locked.shard_mut(db, shard).look_again(hash, &key, now);
     }
