@@ -290,6 +290,11 @@ impl<'a> ReadContext<'a> {
             .transpose()
     }
 
+    /// Whether expired keys and fields are deleted here, or only hidden.
+    pub fn may_expire(&self) -> bool {
+        self.may_expire
+    }
+
     /// All locked shards with their databases; for commands that look at whole databases.
     pub fn locked(&self) -> &'a Locked<'static> {
         self.locked
@@ -379,6 +384,11 @@ impl<'a> WriteContext<'a> {
     /// The settings.
     pub fn settings(&self) -> &'a Settings {
         self.settings
+    }
+
+    /// Whether expired keys and fields are deleted here, or only hidden.
+    pub fn may_expire(&self) -> bool {
+        self.may_expire
     }
 
     /// Who runs the command.

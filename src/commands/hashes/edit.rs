@@ -129,7 +129,7 @@ impl<'c, 'a, 'k> HashEdit<'c, 'a, 'k> {
     /// Removes the field if it has expired, which is an effect of its own.
     #[inline]
     pub(super) fn reap(&mut self, name: &[u8]) {
-        if self.due.is_none_or(|due| due > self.now()) || !self.ctx.settings().expires {
+        if self.due.is_none_or(|due| due > self.now()) || !self.ctx.may_expire() {
             return;
         }
         let now = self.now();
@@ -144,7 +144,7 @@ impl<'c, 'a, 'k> HashEdit<'c, 'a, 'k> {
     pub(super) fn reap_all(&mut self, most: usize) {
         let now = self.now();
         let mut names = Vec::new();
-        if self.due.is_none_or(|due| due > now) || !self.ctx.settings().expires {
+        if self.due.is_none_or(|due| due > now) || !self.ctx.may_expire() {
             return;
         }
         self.change(|hash| Ok(hash.pop_expired(now, most, &mut |name| names.push(name.to_vec()))));
