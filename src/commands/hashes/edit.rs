@@ -101,6 +101,14 @@ impl<'c, 'a, 'k> HashEdit<'c, 'a, 'k> {
         }
     }
 
+    /// Prepares for expiries, as Redis does even if no field turns out to get one; `OBJECT
+    /// ENCODING` shows it. The one change here that may tell watchers for nothing, once.
+    pub(super) fn expect_expiries(&mut self) {
+        if matches!(self.get(), HashRef::Packed(_)) {
+            self.convert(Encoding::PackedEx);
+        }
+    }
+
     /// Sets a field's value; whether the field is new.
     #[inline]
     pub(super) fn set(&mut self, name: &[u8], value: &[u8], ttl: Ttl) -> bool {

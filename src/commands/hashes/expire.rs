@@ -59,6 +59,7 @@ fn set_expiry(
     let condition = Condition::named(args, 3);
     let fields_at = if condition == Condition::Always { 3 } else { 4 };
     let names = fields(args, fields_at, texts::BAD_COUNT_EXPIRING)?;
+    edit.expect_expiries();
     let past = is_past(edit.ctx, at);
     let mut changed = Vec::with_capacity(names.len());
     reply.array(names.len());

@@ -53,6 +53,9 @@ pub(super) fn hgetex(
         return Err(errors::wrong_arity("hgetex"));
     }
     let names = fields(args, fields_at, texts::BAD_COUNT)?;
+    if at.is_some() || persist {
+        edit.expect_expiries();
+    }
     let past = at.is_some_and(|at| is_past(edit.ctx, at));
     let mut changed = Vec::with_capacity(names.len());
     reply.array(names.len());
@@ -96,6 +99,9 @@ pub(super) fn hsetex(
         return Ok(Effect::None);
     }
     reply.int(1);
+    if matches!(options.expiry, Expiry::At(_)) {
+        edit.expect_expiries();
+    }
     if let Expiry::At(at) = options.expiry
         && is_past(edit.ctx, at)
     {
