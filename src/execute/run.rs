@@ -22,6 +22,14 @@ pub struct Scratch {
     pub(super) places: Vec<(DbIndex, usize)>,
 }
 
+impl Scratch {
+    /// Tells the hash of a request's only key, if the connection has computed it already.
+    #[inline]
+    pub fn expect_key(&mut self, args: Args<'_>, hash: Option<u64>) {
+        self.hashes.expect(args, hash);
+    }
+}
+
 /// What a data command has to know about its surroundings.
 pub(super) struct Frame<'a> {
     pub server: &'static Server,
@@ -70,7 +78,7 @@ pub(super) fn lock(
     if spec.scope == Scope::Keys
         && let Some(key) = key_positions::only_key(spec, args)
     {
-        return Locked::one(keyspace, db, shard_of(scratch.hashes.hash(key)));
+        return Locked::one(keyspace, db, shard_of(scratch.hashes.hash_only_key(key)));
     }
     scratch.places.clear();
     places(keyspace, spec, args, db, &mut scratch.places);

@@ -4,10 +4,11 @@ use super::client::{Client, ReplyMode};
 use super::output::{Output, Sent};
 use super::registry::{ClientInfo, Names};
 use super::stream::Stream;
+use super::window::Filled;
 use super::worker::Worker;
 use crate::commit::{AckLevel, Verdict};
 use crate::execute::{After, Batch, BlockOn, Done, Request, Settings, dispatch};
-use crate::protocol::{Limits, Parsed, Reply, RequestReader, WireError};
+use crate::protocol::{Args, Limits, Reply, RequestReader, WireError};
 use crate::server::CommandClock;
 use crate::time::{self, Instant};
 use parking_lot::Mutex;
@@ -322,52 +323,101 @@ impl<'w> Connection<'w> {
             scratch: &mut scratch,
             clock: CommandClock::new(&worker.counts),
         };
-        let mut limits = Limits {
-            max_bulk: settings.max_bulk,
-            authenticated: self.client.authenticated,
-        };
+        let mut window = worker.window.borrow_mut();
         let (mut at, mut executed, mut wanted) = (0, 0, None);
-        while at < bytes.len() && !self.closing && self.blocked.is_none() {
-            let request = &bytes[at..];
-            match self.reader.parse(request, &limits) {
-                Ok(Parsed::Incomplete) => break,
-                Ok(Parsed::Nothing(n)) => at += n,
-                Ok(Parsed::Request(n)) => {
-                    executed += 1;
-                    let request = Request {
-                        args: self.reader.args(request),
-                        raw: self.reader.raw(request, n),
-                    };
-                    let level = self.client.sync_level.unwrap_or(server.sync_level());
-                    let (held, after) = run_one(
-                        &mut batch,
-                        &mut self.client,
-                        &mut self.output,
-                        request,
-                        level,
-                    );
-                    wanted = held.or(wanted);
-                    if self.follow(after) {
+        while at < bytes.len() && self.takes_requests() {
+            let limits = Limits {
+                max_bulk: settings.max_bulk,
+                authenticated: self.client.authenticated,
+            };
+            // Before authentication, limits may change with every request.
+            let most = if limits.authenticated { WINDOW } else { 1 };
+            let filled = window.fill(&mut self.reader, bytes, at, &limits, most);
+            if window.len() >= PREFETCH_FROM {
+                window.prefetch(bytes, &server.keyspace, self.client.db);
+            }
+            let mut ended = false;
+            while self.takes_requests()
+                && let Some(next) = window.take(bytes)
+            {
+                batch.scratch.expect_key(next.args, next.hash);
+                let request = Request {
+                    args: next.args,
+                    raw: &bytes[next.at..next.at + next.len],
+                };
+                executed += 1;
+                at = next.at + next.len;
+                if self.run_one(&mut batch, request, &mut wanted) {
+                    at = next.at;
+                    ended = true;
+                }
+            }
+            batch.scratch.expect_key(Args::new(&[], &[]), None);
+            if ended || !self.takes_requests() {
+                break;
+            }
+            match filled {
+                Filled::Until(end) if end == at && window.len() == 0 => break,
+                Filled::Until(end) => {
+                    at = end;
+                    if window.len() < most {
                         break;
                     }
-                    at += n;
-                    limits.authenticated = self.client.authenticated;
                 }
-                Err(error) => {
+                Filled::Apart(start, n) => {
+                    executed += 1;
+                    at = start + n;
+                    let reader = std::mem::take(&mut self.reader);
+                    let request = Request {
+                        args: reader.args(&bytes[start..]),
+                        raw: reader.raw(&bytes[start..], n),
+                    };
+                    if self.run_one(&mut batch, request, &mut wanted) {
+                        at = start;
+                    }
+                    self.reader = reader;
+                }
+                Filled::Broken(error) => {
                     server.stats.count_protocol_error();
                     Reply::new(&mut self.output.out, self.client.resp3).error(&error.to_wire());
                     self.closing = true;
                 }
             }
         }
+        if !self.takes_requests() {
+            // Requests after the last executed one are parsed again when their time comes.
+            self.reader.reset();
+        }
         if let Some((level, offset)) = wanted {
             server.watermarks.want(level, offset);
         }
         drop(batch);
         drop(scratch);
+        drop(window);
         self.reader.shrink();
         self.after_batch(&settings, bytes.len(), executed);
         at
+    }
+
+    /// Whether requests are executed as they come.
+    #[inline]
+    fn takes_requests(&self) -> bool {
+        !self.closing && self.blocked.is_none()
+    }
+
+    /// Executes one request and notes what its reply waits for; whether the request must be
+    /// executed again later.
+    #[inline]
+    fn run_one(
+        &mut self,
+        batch: &mut Batch<'_>,
+        request: Request<'_>,
+        wanted: &mut Option<(AckLevel, u64)>,
+    ) -> bool {
+        let level = self.client.sync_level.unwrap_or(batch.server.sync_level());
+        let (held, after) = run_one(batch, &mut self.client, &mut self.output, request, level);
+        *wanted = held.or(*wanted);
+        self.follow(after)
     }
 
     /// Does what a command asked the connection to do; whether the request must be executed
@@ -525,3 +575,7 @@ fn silence(client: &mut Client, output: &mut Output, start: usize) -> bool {
 
 /// How often a connection reads before the others get their turn.
 const READS_PER_TURN: usize = 8;
+/// How many pipelined requests are looked at before they are executed.
+const WINDOW: usize = 16;
+/// From how many on that pays.
+const PREFETCH_FROM: usize = 3;

@@ -10,6 +10,7 @@ mod listener;
 mod output;
 mod registry;
 mod stream;
+mod window;
 mod worker;
 
 pub use client::{Client, ReplicaHello, ReplyMode};

@@ -5,6 +5,7 @@
 
 use super::connection;
 use super::stream::Stream;
+use super::window::Window;
 use crate::commit::{AckLevel, LEVELS};
 use crate::execute::{Scratch, Settings};
 use crate::server::{CommandCounts, Server};
@@ -68,6 +69,8 @@ pub struct Worker {
     pub scratch: RefCell<Scratch>,
     /// How often this worker has executed each command.
     pub counts: Arc<CommandCounts>,
+    /// Requests looked at before they are executed.
+    pub window: RefCell<Window>,
     /// Where sockets are read into; connections keep only what is incomplete.
     pub read_buffer: RefCell<Vec<u8>>,
     settings: RefCell<Rc<Settings>>,
@@ -105,6 +108,7 @@ impl Worker {
             index,
             handle,
             scratch: RefCell::default(),
+            window: RefCell::default(),
             counts: server.stats.command_stats.add_worker(),
             read_buffer: RefCell::new(vec![0; READ_BUFFER]),
             settings: RefCell::new(Rc::new(server.settings())),

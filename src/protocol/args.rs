@@ -59,6 +59,14 @@ impl<'a> Args<'a> {
         (i..this.len()).map(move |i| this.at(i))
     }
 
+    /// The addresses between which the arguments lie.
+    #[inline]
+    pub fn span(&self) -> std::ops::Range<usize> {
+        let base = self.buf.as_ptr() as usize;
+        let end = self.ranges.last().map_or(0, |(at, len)| at + len);
+        base..base + end as usize
+    }
+
     /// The view without its first `n` arguments.
     pub fn skip(&self, n: usize) -> Args<'a> {
         Args {

@@ -229,6 +229,19 @@ impl RequestReader {
         }
     }
 
+    /// The ranges of the request just parsed, if its arguments lie in the caller's buffer.
+    #[inline]
+    pub fn plain_ranges(&self) -> Option<&[(u32, u32)]> {
+        (!self.is_rewritten).then_some(&self.ranges)
+    }
+
+    /// Forgets a request that was begun: the caller goes back to an earlier one.
+    pub fn reset(&mut self) {
+        self.pos = 0;
+        self.started = false;
+        self.bulk_len = None;
+    }
+
     /// Gives back memory that a large request needed.
     pub fn shrink(&mut self) {
         if self.ranges.capacity() > 1024 {
