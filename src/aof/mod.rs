@@ -34,6 +34,7 @@ impl Aof {
     pub fn fsync_events(&self) -> watch::Receiver<u64> {
         self.events.subscribe()
     }
+    pub fn suspend(&self, _server: &'static Server) {}
     /// The data was replaced by a full copy: the files must be made anew.
     pub fn after_full_sync(&self, _server: &'static Server) {}
     /// The replication id changed: the file must say so from here on.

@@ -51,6 +51,14 @@ impl Applier {
         }
     }
 
+    /// An applier that continues a stream in which `db` is selected.
+    pub fn continuing(server: &'static Server, db: DbIndex) -> Self {
+        Applier {
+            db,
+            ..Self::new(server)
+        }
+    }
+
     /// The database that the stream has selected.
     pub fn db(&self) -> DbIndex {
         self.db

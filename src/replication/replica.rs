@@ -7,7 +7,7 @@ use super::handshake::{Dialogue, HandshakeError, Introduction, Offer};
 use super::state::{Upstream, UpstreamState};
 use crate::commit::Event;
 use crate::execute::{Applier, ApplyError, Gates};
-use crate::keyspace::Locked;
+use crate::keyspace::{DbIndex, Locked};
 use crate::protocol::{Limits, Parsed, RequestReader};
 use crate::server::Server;
 use crate::time::{Duration, Instant};
@@ -69,6 +69,7 @@ pub fn become_replica(server: &'static Server, host: &str, port: u16) -> bool {
 pub fn become_primary(server: &'static Server) -> bool {
     // All shards are locked, so that no half-applied unit of the stream is left behind and no
     // write slips between the two histories.
+    let stream = server.replication.stream_lock();
     let locked = Locked::everything(&server.keyspace);
     if !server.replication.promote(server.log.end()) {
         return false;
@@ -76,6 +77,7 @@ pub fn become_primary(server: &'static Server) -> bool {
     server.log.start_recording();
     server.log.forget_selected();
     drop(locked);
+    drop(stream);
     server.gates.set(Gates::REPLICA, false);
     server.refresh_role_gates();
     server.authority().tell(Event::Role(true));
@@ -155,29 +157,32 @@ async fn run_link(
     };
     let who = introduction(server);
     let offer = tokio::time::timeout(timeout, dialogue.introduce(&who));
-    match offer.await.map_err(timed_out)?? {
+    let db = match offer.await.map_err(timed_out)?? {
         Offer::Continue(replid) => {
             let end = server.log.end();
             if let Some(replid) = replid {
                 server.replication.adopt(&replid, Some(end));
             }
             tracing::info!(offset = end, "partial resync with the primary");
+            server.log.selected().unwrap_or_default()
         }
         Offer::Full { replid, offset } => {
             may_take_copy(server, &replid, offset, *told)?;
             server
                 .replication
                 .set_upstream_state(generation, UpstreamState::Sync);
-            take_copy(server, &mut dialogue, &replid, offset, timeout).await?;
+            take_copy(server, &mut dialogue, &replid, offset, timeout).await?
         }
-    }
+    };
     *told = false;
     server.replication.set_refusal(None);
     server
         .replication
         .set_upstream_state(generation, UpstreamState::Connected);
     server.refresh_role_gates();
-    Follower::new(server, dialogue, timeout).run().await
+    Follower::new(server, dialogue, timeout, generation, db)
+        .run()
+        .await
 }
 
 fn introduction(server: &'static Server) -> Introduction {
@@ -212,14 +217,15 @@ fn may_take_copy(server: &Server, replid: &str, offset: u64, told: bool) -> Resu
     )))
 }
 
-/// Receives a full copy in place of the data here.
+/// Receives a full copy in place of the data here; gives the database that the stream after
+/// it has selected.
 async fn take_copy(
     server: &'static Server,
     dialogue: &mut Dialogue,
     replid: &str,
     offset: u64,
     timeout: Duration,
-) -> Result<(), LinkError> {
+) -> Result<DbIndex, LinkError> {
     let header = tokio::time::timeout(timeout, dialogue.copy_header());
     let header = header
         .await
@@ -231,10 +237,13 @@ async fn take_copy(
     };
     tracing::info!(offset, "full resync with the primary begins");
     server.gates.set(Gates::LOADING, true);
+    // The files go on holding the old history until the new one can take its place.
+    server.aof.suspend(server);
     let result = load_copy(server, dialogue, mark.as_bytes(), timeout).await;
-    if result.is_ok() {
+    if let Ok(db) = &result {
         server.replication.adopt(replid, None);
         server.log.restart_at(offset);
+        server.log.set_selected(*db);
         server.watermarks.restart();
         server.log.start_recording();
         server.aof.after_full_sync(server);
@@ -254,7 +263,7 @@ async fn load_copy(
     dialogue: &mut Dialogue,
     mark: &[u8],
     timeout: Duration,
-) -> Result<(), LinkError> {
+) -> Result<DbIndex, LinkError> {
     flush_everything(server);
     let mut applier = Applier::new(server);
     let mut reader = RequestReader::default();
@@ -267,7 +276,7 @@ async fn load_copy(
             // Commands begin with '*', the mark is hexadecimal.
             if !reader.is_partial() && rest.len() >= mark.len() && rest.starts_with(mark) {
                 dialogue.buffer = rest[mark.len()..].to_vec();
-                return Ok(());
+                return Ok(applier.db());
             }
             let may_be_mark = !reader.is_partial() && rest.first().is_some_and(|b| *b != b'*');
             if may_be_mark && rest.len() >= mark.len() {
@@ -312,6 +321,7 @@ struct Follower {
     server: &'static Server,
     dialogue: Dialogue,
     timeout: Duration,
+    generation: u64,
     applier: Applier,
     reader: RequestReader,
     /// How far into the buffer the commands have been applied or queued.
@@ -324,12 +334,19 @@ struct Follower {
 }
 
 impl Follower {
-    fn new(server: &'static Server, dialogue: Dialogue, timeout: Duration) -> Self {
+    fn new(
+        server: &'static Server,
+        dialogue: Dialogue,
+        timeout: Duration,
+        generation: u64,
+        db: DbIndex,
+    ) -> Self {
         Follower {
             server,
             dialogue,
             timeout,
-            applier: Applier::new(server),
+            generation,
+            applier: Applier::continuing(server, db),
             reader: RequestReader::default(),
             parsed: 0,
             stream_only: Vec::new(),
@@ -377,7 +394,12 @@ impl Follower {
     /// Applies the commands that are complete and appends them to the log.
     fn take_input(&mut self) -> Result<(), LinkError> {
         let limits = Limits::default();
-        let mut unit_end = 0;
+        let _stream = self.server.replication.stream_lock();
+        // Nothing of the old history may follow a promotion.
+        if !self.server.replication.is_current(self.generation) {
+            return Err(LinkError::RoleChanged);
+        }
+        let (mut unit_end, mut unit_db) = (0, self.applier.db());
         loop {
             let rest = &self.dialogue.buffer[self.parsed..];
             match self.reader.parse(rest, &limits) {
@@ -400,10 +422,12 @@ impl Follower {
             }
             if !self.applier.in_transaction() {
                 unit_end = self.parsed;
+                unit_db = self.applier.db();
             }
         }
         if unit_end > 0 {
             self.append(unit_end);
+            self.server.log.set_selected(unit_db);
         }
         Ok(())
     }

@@ -118,6 +118,8 @@ pub struct Replication {
     identity: Mutex<Identity>,
     links: Mutex<Vec<Arc<ReplicaLink>>>,
     changed: tokio::sync::Notify,
+    /// See [`Replication::stream_lock`].
+    stream: Mutex<()>,
 }
 
 impl Replication {
@@ -135,6 +137,7 @@ impl Replication {
             }),
             links: Mutex::new(Vec::new()),
             changed: tokio::sync::Notify::new(),
+            stream: Mutex::new(()),
         }
     }
 
@@ -214,6 +217,12 @@ impl Replication {
         drop(identity);
         self.changed.notify_waiters();
         Some(generation)
+    }
+
+    /// Held while commands from the primary are applied and appended to the log: whoever
+    /// holds it finds that data and log agree. Taken before any shard's lock.
+    pub fn stream_lock(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.stream.lock()
     }
 
     /// Whether tasks of this generation should go on.

@@ -13,6 +13,7 @@ use crate::net::{ClientKind, Registry, WorkerHandle};
 use crate::observe::{LatencyMonitor, SlowLog};
 use crate::protocol::{Reply, WireError};
 use crate::replication::Replication;
+use crate::snapshot::Snapshots;
 use crate::time::{self, Instant};
 use crate::write_log::WriteLog;
 use parking_lot::Mutex;
@@ -52,6 +53,8 @@ pub struct Server {
     pub clients: Registry,
     /// This node's role and its links.
     pub replication: Replication,
+    /// Its snapshots.
+    pub snapshots: Snapshots,
     /// The append-only file.
     pub aof: Aof,
     /// Identifies this run of the process.
@@ -89,6 +92,7 @@ impl Server {
             pause: Pause::default(),
             clients: Registry::default(),
             replication: Replication::new(),
+            snapshots: Snapshots::default(),
             aof: Aof::new(),
             run_id: crate::random::hex40(),
             started: Instant::now(),

@@ -143,6 +143,17 @@ impl WriteLog {
         self.inner.lock().selected = None;
     }
 
+    /// The database that the stream has selected at its end; `None` when the next effect
+    /// will say so.
+    pub fn selected(&self) -> Option<DbIndex> {
+        self.inner.lock().selected
+    }
+
+    /// Notes which database the stream has selected, where somebody else wrote it.
+    pub fn set_selected(&self, db: DbIndex) {
+        self.inner.lock().selected = Some(db);
+    }
+
     /// Continues at another offset with an empty backlog (after a full resync). Cursors are
     /// moved there too.
     pub fn restart_at(&self, offset: u64) {

@@ -1,0 +1,290 @@
+//! Snapshots under concurrent writers: what comes out is the state of the instant.
+
+use super::sink::Sink;
+use super::walker::{send, stamp, walk};
+use crate::hash::hash;
+use crate::keyspace::{DbIndex, Keyspace, Kind, Locked, Payload, ValueRef, shard_of};
+use crate::protocol::{Limits, Parsed, RequestReader};
+use crate::values::hash::{EMPTY, HashMut, HashRef, Ttl, to_table};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+type Fields = BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)>;
+
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Text(Vec<u8>),
+    Hash(Fields),
+}
+
+type State = BTreeMap<(u32, Vec<u8>), (Value, Option<i64>)>;
+
+const NOW: i64 = 1_800_000_000_000;
+const KEYS: u64 = 1000;
+const DBS: u32 = 3;
+
+#[test]
+fn a_snapshot_under_writers_is_the_state_of_its_instant() {
+    let keyspace: &'static Keyspace = Box::leak(Box::new(Keyspace::new(DBS)));
+    for n in 0..8 * KEYS {
+        change(keyspace, n);
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..3u64)
+        .map(|writer| {
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || {
+                let mut n = writer << 40;
+                while !stop.load(Ordering::Relaxed) {
+                    n += 1;
+                    change(keyspace, n);
+                }
+            })
+        })
+        .collect();
+    for round in 0..8 {
+        let (expected, chunks, walker) = take(keyspace, 2);
+        let given_up = round % 5 == 4;
+        let text = if given_up {
+            drop(chunks);
+            Vec::new()
+        } else {
+            receive(chunks)
+        };
+        walker.join().expect("the walker ends");
+        if !given_up {
+            let found = decode(&text);
+            assert_eq!(found.len(), expected.len(), "round {round}");
+            assert!(found == expected, "round {round}");
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    for writer in writers {
+        writer.join().expect("a writer ends");
+    }
+}
+
+/// Epochs are eight bits; snapshots nobody waited for must not make a later one skip keys.
+#[test]
+fn epochs_that_come_again_hide_nothing() {
+    let keyspace: &'static Keyspace = Box::leak(Box::new(Keyspace::new(1)));
+    for n in 0..200 {
+        change(keyspace, n);
+    }
+    for round in 0..300 {
+        let (expected, chunks, walker) = take(keyspace, 64);
+        if round % 3 == 0 {
+            drop(chunks);
+            walker.join().expect("the walker ends");
+            continue;
+        }
+        let text = receive(chunks);
+        walker.join().expect("the walker ends");
+        assert!(decode(&text) == expected, "round {round}");
+    }
+}
+
+type Taken = (
+    State,
+    mpsc::Receiver<Result<Bytes, String>>,
+    std::thread::JoinHandle<()>,
+);
+
+fn take(keyspace: &'static Keyspace, in_flight: usize) -> Taken {
+    let sink = Arc::new(Sink::default());
+    let mut locked = Locked::everything(keyspace);
+    let expected = state(&locked);
+    let keys = stamp(keyspace, &mut locked, &sink);
+    assert_eq!(keys, expected.len() as u64);
+    drop(locked);
+    let (sender, chunks) = mpsc::channel(in_flight);
+    let walker = std::thread::spawn(move || {
+        walk(keyspace, &sink, &sender, |_| {});
+        send(&sink, &sender, 0);
+    });
+    (expected, chunks, walker)
+}
+
+fn receive(mut chunks: mpsc::Receiver<Result<Bytes, String>>) -> Vec<u8> {
+    let mut text = Vec::new();
+    while let Some(chunk) = chunks.blocking_recv() {
+        text.extend_from_slice(&chunk.expect("no failure"));
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    text
+}
+
+/// Changes something, as `n` says.
+fn change(keyspace: &Keyspace, n: u64) {
+    let draw = n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) ^ n;
+    let databases = keyspace.databases();
+    let db = DbIndex(draw as u32 % databases);
+    let other = DbIndex((draw >> 8) as u32 % databases);
+    if draw.is_multiple_of(40_009) {
+        let mut locked = Locked::everything(keyspace);
+        return locked.swap(db, other);
+    }
+    let key = format!("key:{}", (draw >> 16) % KEYS);
+    let new_key = format!("key:{}", (draw >> 32) % KEYS);
+    let place = |db, key: &str| (db, shard_of(hash(key.as_bytes())));
+    let (from, to) = (place(db, &key), place(other, &new_key));
+    let mut locked = Locked::several(keyspace, &mut vec![from, to]);
+    let (hash, new_hash) = (hash(key.as_bytes()), hash(new_key.as_bytes()));
+    let shard = locked.shard_mut(from.0, from.1);
+    if draw.is_multiple_of(5003) {
+        drop(shard.flush());
+        return;
+    }
+    let Some(slot) = shard.find(hash, key.as_bytes()) else {
+        let expiry = draw
+            .is_multiple_of(3)
+            .then_some(NOW + (draw % 100_000) as i64);
+        return shard.insert(hash, key.as_bytes(), expiry, NOW, payload(draw));
+    };
+    match draw >> 48 & 7 {
+        0 => drop(shard.remove(slot)),
+        1 => shard.set_payload(slot, payload(draw)),
+        2 => shard.set_expiry(slot, hash, Some(NOW + (draw % 1000) as i64), NOW),
+        3 => shard.set_expiry(slot, hash, None, NOW),
+        4 => {
+            let entry = shard.remove(slot).renamed(new_key.as_bytes());
+            let target = locked.shard_mut(to.0, to.1);
+            if let Some(old) = target.find(new_hash, new_key.as_bytes()) {
+                drop(target.remove(old));
+            }
+            target.insert_entry(new_hash, entry, NOW);
+        }
+        _ => match shard.entry(slot).kind() {
+            Kind::Int => shard.set_int(slot, draw as i64),
+            Kind::StrShared => {
+                if let Some(bytes) = shard.shared_string(slot) {
+                    bytes[0] ^= 1;
+                }
+            }
+            Kind::HashTable => {
+                if let Some(table) = shard.hash_table(slot) {
+                    table.set(&draw.to_le_bytes()[..1], b"changed", Ttl::Drop);
+                    table.set_expiry(b"field", Some(NOW + (draw % 50) as i64));
+                }
+            }
+            Kind::HashPacked => {
+                let limits = crate::values::hash::Limits::default();
+                let mut bytes = shard.inline(slot);
+                let text = draw.to_string();
+                let set = HashMut::Packed(&mut bytes).set(b"a", text.as_bytes(), Ttl::Drop, limits);
+                assert!(set.is_ok());
+            }
+            _ => shard.set_payload(slot, payload(draw)),
+        },
+    }
+}
+
+fn payload(draw: u64) -> Payload<'static> {
+    match draw >> 52 & 7 {
+        0 | 1 => Payload::Int(draw as i64),
+        2 => Payload::Shared(Arc::new(vec![
+            draw as u8;
+            14_000 + (draw % 5_000) as usize
+        ])),
+        3 => Payload::Inline(Kind::HashPacked, PACKED.get_or_init(packed)),
+        4 => {
+            let mut table = to_table(HashRef::Packed(&EMPTY));
+            for field in 0..draw % 200 {
+                table.set(&field.to_le_bytes()[..1], &[draw as u8; 20], Ttl::Drop);
+            }
+            table.set(b"field", b"value", Ttl::Drop);
+            Payload::Table(Box::new(table))
+        }
+        _ => Payload::Inline(Kind::Str, &b"some string of bytes"[..(draw % 20) as usize]),
+    }
+}
+
+static PACKED: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+
+fn packed() -> Vec<u8> {
+    let mut bytes = EMPTY.to_vec();
+    let limits = crate::values::hash::Limits::default();
+    for (name, value) in [(&b"a"[..], &b"1"[..]), (b"b", b"two")] {
+        let set = HashMut::Packed(&mut bytes).set(name, value, Ttl::Drop, limits);
+        assert!(set.is_ok());
+    }
+    bytes
+}
+
+/// Reads everything that is locked.
+fn state(locked: &Locked<'_>) -> State {
+    let mut state = State::new();
+    for (db, shard) in locked.shards() {
+        for entry in shard.entries() {
+            let hash = |hash: HashRef<'_>| {
+                let field = |f: crate::values::hash::Field<'_>| {
+                    (f.name.to_vec(), (f.value.to_vec(), f.expires_at))
+                };
+                Value::Hash(hash.iter().map(field).collect())
+            };
+            let value = match entry.value() {
+                ValueRef::Int(n) => Value::Text(n.to_string().into_bytes()),
+                ValueRef::Str { bytes, .. } => Value::Text(bytes.to_vec()),
+                ValueRef::Shared(value) => Value::Text(value.to_vec()),
+                ValueRef::HashPacked(bytes) => hash(HashRef::Packed(bytes)),
+                ValueRef::HashPackedEx(bytes) => hash(HashRef::PackedEx(bytes)),
+                ValueRef::HashTable(table) => hash(HashRef::Table(table)),
+            };
+            let old = state.insert((db.0, entry.key().to_vec()), (value, entry.expiry()));
+            assert!(old.is_none());
+        }
+    }
+    state
+}
+
+/// Executes the commands of a snapshot. A key that comes twice fails.
+fn decode(mut text: &[u8]) -> State {
+    let mut state = State::new();
+    let mut reader = RequestReader::default();
+    let (mut db, mut last) = (0, (0, Vec::new()));
+    let number = |bytes: &[u8]| crate::number::parse_i64(bytes).expect("a number");
+    while !text.is_empty() {
+        let Ok(Parsed::Request(n)) = reader.parse(text, &Limits::default()) else {
+            panic!("the snapshot is not made of requests");
+        };
+        let words: Vec<&[u8]> = reader.args(text).iter().collect();
+        let key = (db, words[1].to_vec());
+        match words[0] {
+            b"SELECT" => db = number(words[1]) as u32,
+            b"SET" => {
+                let expiry = words.get(4).map(|at| number(at));
+                let old = state.insert(key, (Value::Text(words[2].to_vec()), expiry));
+                assert!(old.is_none(), "{words:?} comes twice");
+            }
+            b"HSET" => {
+                if key != last {
+                    let old = state.insert(key.clone(), (Value::Hash(Fields::new()), None));
+                    assert!(old.is_none(), "{words:?} comes twice");
+                    last = key.clone();
+                }
+                let Some((Value::Hash(fields), _)) = state.get_mut(&key) else {
+                    panic!("not a hash");
+                };
+                for pair in words[2..].chunks(2) {
+                    fields.insert(pair[0].to_vec(), (pair[1].to_vec(), None));
+                }
+            }
+            b"HPEXPIREAT" => {
+                let Some((Value::Hash(fields), _)) = state.get_mut(&key) else {
+                    panic!("not a hash");
+                };
+                for name in &words[5..] {
+                    fields.get_mut(*name).expect("the field").1 = Some(number(words[2]));
+                }
+            }
+            b"PEXPIREAT" => state.get_mut(&key).expect("the key").1 = Some(number(words[2])),
+            other => panic!("{other:?}"),
+        }
+        text = &text[n..];
+    }
+    state
+}

@@ -1,0 +1,179 @@
+//! Entries as the commands that make them: what the base of an append-only file and a full
+//! copy consist of.
+
+use crate::keyspace::{DbIndex, EntryRef, ValueRef};
+use crate::protocol::{encode_bulk, encode_header};
+use crate::time::UnixMs;
+use crate::values::hash::{Field, HashRef};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Commands in the making, in chunks.
+#[derive(Default)]
+pub(super) struct Text {
+    done: Vec<Bytes>,
+    done_bytes: usize,
+    current: Vec<u8>,
+    selected: Option<DbIndex>,
+}
+
+impl Text {
+    /// Bytes that have been written and not taken.
+    pub fn len(&self) -> usize {
+        self.done_bytes + self.current.len()
+    }
+
+    /// Takes what has been written.
+    pub fn take(&mut self) -> Vec<Bytes> {
+        self.cut();
+        self.done_bytes = 0;
+        std::mem::take(&mut self.done)
+    }
+
+    /// Writes the commands that make the entry.
+    pub fn entry(&mut self, db: DbIndex, entry: EntryRef<'_>) {
+        self.select(db);
+        let (key, expiry) = (entry.key(), entry.expiry());
+        match entry.value() {
+            ValueRef::Int(n) => self.string(key, itoa::Buffer::new().format(n).as_bytes(), expiry),
+            ValueRef::Str { bytes, .. } => self.string(key, bytes, expiry),
+            ValueRef::Shared(value) => self.shared_string(key, value, expiry),
+            ValueRef::HashPacked(bytes) => self.hash(key, HashRef::Packed(bytes), expiry),
+            ValueRef::HashPackedEx(bytes) => self.hash(key, HashRef::PackedEx(bytes), expiry),
+            ValueRef::HashTable(table) => self.hash(key, HashRef::Table(table), expiry),
+        }
+        self.cut_if_long();
+    }
+
+    /// Selects a database, if it is not selected already.
+    pub fn select(&mut self, db: DbIndex) {
+        if self.selected != Some(db) {
+            self.selected = Some(db);
+            self.command(2).arg(b"SELECT").int(i64::from(db.0));
+        }
+    }
+
+    fn string(&mut self, key: &[u8], value: &[u8], expiry: Option<UnixMs>) {
+        self.set(key, expiry).arg(value).expires(expiry);
+    }
+
+    fn shared_string(&mut self, key: &[u8], value: &Arc<Vec<u8>>, expiry: Option<UnixMs>) {
+        if value.len() < SHARE_FROM {
+            return self.string(key, value, expiry);
+        }
+        self.set(key, expiry);
+        encode_header(&mut self.current, b'$', value.len());
+        self.cut();
+        // Not copied: should the value change meanwhile, the change copies.
+        self.push(Bytes::from_owner(Shared(Arc::clone(value))));
+        self.current.extend_from_slice(b"\r\n");
+        self.expires(expiry);
+    }
+
+    fn set(&mut self, key: &[u8], expiry: Option<UnixMs>) -> &mut Self {
+        let argc = if expiry.is_some() { 5 } else { 3 };
+        self.command(argc).arg(b"SET").arg(key)
+    }
+
+    fn expires(&mut self, expiry: Option<UnixMs>) {
+        if let Some(at) = expiry {
+            self.arg(b"PXAT").int(at);
+        }
+    }
+
+    fn hash(&mut self, key: &[u8], hash: HashRef<'_>, expiry: Option<UnixMs>) {
+        let mut piece: Vec<Field<'_>> = Vec::with_capacity(PIECE_FIELDS.min(hash.len()));
+        let mut piece_bytes = 0;
+        let mut by_expiry: BTreeMap<UnixMs, Vec<Field<'_>>> = BTreeMap::new();
+        for field in hash.iter() {
+            let bytes = field.name.text_len() + field.value.text_len();
+            if piece.len() == PIECE_FIELDS || piece_bytes + bytes > PIECE_BYTES && piece_bytes > 0 {
+                self.fields(key, &piece);
+                piece.clear();
+                piece_bytes = 0;
+            }
+            piece_bytes += bytes;
+            piece.push(field);
+            if let Some(at) = field.expires_at {
+                by_expiry.entry(at).or_default().push(field);
+            }
+        }
+        self.fields(key, &piece);
+        for (at, fields) in &by_expiry {
+            for piece in fields.chunks(PIECE_FIELDS) {
+                self.command(5 + piece.len()).arg(b"HPEXPIREAT").arg(key);
+                self.int(*at).arg(b"FIELDS").int(piece.len() as i64);
+                for field in piece {
+                    self.arg(field.name.text(&mut itoa::Buffer::new()));
+                }
+            }
+        }
+        if let Some(at) = expiry {
+            self.command(3).arg(b"PEXPIREAT").arg(key).int(at);
+        }
+    }
+
+    fn fields(&mut self, key: &[u8], fields: &[Field<'_>]) {
+        if fields.is_empty() {
+            return;
+        }
+        self.command(2 + 2 * fields.len()).arg(b"HSET").arg(key);
+        for field in fields {
+            let mut digits = itoa::Buffer::new();
+            self.arg(field.name.text(&mut digits));
+            self.arg(field.value.text(&mut digits));
+        }
+        self.cut_if_long();
+    }
+
+    fn command(&mut self, argc: usize) -> &mut Self {
+        encode_header(&mut self.current, b'*', argc);
+        self
+    }
+
+    fn arg(&mut self, bytes: &[u8]) -> &mut Self {
+        encode_bulk(&mut self.current, bytes);
+        self
+    }
+
+    fn int(&mut self, n: i64) -> &mut Self {
+        self.arg(itoa::Buffer::new().format(n).as_bytes())
+    }
+
+    fn cut_if_long(&mut self) {
+        if self.current.len() >= CHUNK {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        if !self.current.is_empty() {
+            let room = Vec::with_capacity(CHUNK + CHUNK / 8);
+            let chunk = std::mem::replace(&mut self.current, room);
+            self.push(Bytes::from(chunk));
+        }
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        self.done_bytes += chunk.len();
+        self.done.push(chunk);
+    }
+}
+
+/// A large string, kept alive by a chunk.
+struct Shared(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Bytes of a chunk, about.
+const CHUNK: usize = 64 * 1024;
+/// Strings of this length are not copied.
+const SHARE_FROM: usize = 16 * 1024;
+/// What one HSET holds at most, unless a single field is larger.
+const PIECE_FIELDS: usize = 64;
+const PIECE_BYTES: usize = 64 * 1024;

@@ -1,0 +1,221 @@
+//! Beginning a snapshot, and the thread that walks the shards.
+
+use super::sink::Sink;
+use crate::execute::Gates;
+use crate::keyspace::{DbIndex, Keyspace, Locked, PreImage, SHARDS};
+use crate::server::Server;
+use crate::time::Duration;
+use crate::write_log::ConsumerId;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Waker;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+
+/// A consumer of the log, and the waker that it wakes.
+pub type LogCursor = (ConsumerId, Arc<Mutex<Option<Waker>>>);
+
+/// The text of a snapshot, in order. It is whole when the channel ends without an error.
+pub type Chunks = mpsc::Receiver<Result<Bytes, String>>;
+
+/// A copy of the data, and a cursor on the stream that continues it.
+pub struct Copy {
+    /// The offset at which the copy was made.
+    pub offset: u64,
+    /// The copy.
+    pub chunks: Chunks,
+    /// Keeps the log from `offset` on.
+    pub cursor: LogCursor,
+}
+
+/// The instant of a snapshot, seen while all shards are locked.
+#[derive(Clone, Copy, Debug)]
+pub struct Instant {
+    /// The log's end: the snapshot holds everything before it and nothing after it.
+    pub offset: u64,
+    /// The database that the stream has selected there; `None` when it will say so next.
+    pub selected: Option<DbIndex>,
+}
+
+/// The server's snapshots: one at a time, and what `INFO` tells of it.
+pub struct Snapshots {
+    turn: Semaphore,
+    running: AtomicBool,
+    keys_done: AtomicU64,
+    keys_total: AtomicU64,
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Snapshots {
+            turn: Semaphore::new(1),
+            running: AtomicBool::new(false),
+            keys_done: AtomicU64::new(0),
+            keys_total: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Snapshots {
+    /// Whether a snapshot is being made.
+    pub fn in_progress(&self) -> bool {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// Keys that are done, and keys there were at the snapshot's instant.
+    pub fn progress(&self) -> (u64, u64) {
+        (
+            self.keys_done.load(Ordering::Relaxed),
+            self.keys_total.load(Ordering::Relaxed),
+        )
+    }
+}
+
+/// Begins a snapshot with a cursor on the log at its instant. Waits for its turn first.
+pub async fn begin(server: &'static Server, purpose: &str) -> Copy {
+    let (copy, chunks) = begin_with(server, purpose, |instant| {
+        let cursor = crate::replication::consumer(server, instant.offset);
+        (instant.offset, cursor)
+    })
+    .await;
+    Copy {
+        offset: copy.0,
+        chunks,
+        cursor: copy.1,
+    }
+}
+
+/// Begins a snapshot; `at_instant` runs while all shards are locked, before any later write.
+pub async fn begin_with<T>(
+    server: &'static Server,
+    purpose: &str,
+    at_instant: impl FnOnce(Instant) -> T,
+) -> (T, Chunks) {
+    loop {
+        // Closed never, so that this is always a permit.
+        let turn = server.snapshots.turn.acquire().await.ok();
+        // Half a copy from the primary is no state that ever was.
+        if !server.gates.has(Gates::LOADING) {
+            return start(server, purpose, at_instant, turn);
+        }
+        drop(turn);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn start<T>(
+    server: &'static Server,
+    purpose: &str,
+    at_instant: impl FnOnce(Instant) -> T,
+    turn: Option<SemaphorePermit<'static>>,
+) -> (T, Chunks) {
+    let sink = Arc::new(Sink::default());
+    let (result, instant) = {
+        // A replica applies a command before it appends it; data and log agree in between.
+        let _stream = server.replication.stream_lock();
+        let mut locked = Locked::everything(&server.keyspace);
+        server.log.start_recording();
+        let instant = Instant {
+            offset: server.log.end(),
+            selected: server.log.selected(),
+        };
+        let keys = stamp(&server.keyspace, &mut locked, &sink);
+        let stats = &server.snapshots;
+        stats.keys_total.store(keys, Ordering::Relaxed);
+        stats.keys_done.store(0, Ordering::Relaxed);
+        (at_instant(instant), instant)
+    };
+    server.snapshots.running.store(true, Ordering::Relaxed);
+    tracing::info!(purpose, offset = instant.offset, "snapshot begins");
+    let (sender, chunks) = mpsc::channel(CHUNKS_IN_FLIGHT);
+    let on_failure = sender.clone();
+    let spawned = std::thread::Builder::new()
+        .name("snapshot".into())
+        .spawn(move || {
+            run(server, &sink, &sender, instant.selected);
+            server.snapshots.running.store(false, Ordering::Relaxed);
+            drop(turn);
+        });
+    if let Err(error) = spawned {
+        // The epoch is left behind in part; the next snapshot of the same number would miss
+        // entries, so this one is finished here, unwanted.
+        abandon(&server.keyspace);
+        server.snapshots.running.store(false, Ordering::Relaxed);
+        let _ = on_failure.try_send(Err(format!("no thread for the snapshot: {error}")));
+    }
+    (result, chunks)
+}
+
+/// Gives every shard the new epoch; says how many keys there are.
+pub(super) fn stamp(keyspace: &Keyspace, locked: &mut Locked<'_>, sink: &Arc<Sink>) -> u64 {
+    let epoch = keyspace.epoch().wrapping_add(1);
+    let target = Arc::clone(sink);
+    let pre_image: PreImage = Arc::new(move |db, entry| target.take_entry(db, entry));
+    let mut keys = 0;
+    for (_, shard) in locked.shards_mut() {
+        keys += shard.len() as u64;
+        shard.begin_snapshot(epoch, Arc::clone(&pre_image));
+    }
+    keyspace.set_epoch(epoch);
+    keys
+}
+
+type Sender = mpsc::Sender<Result<Bytes, String>>;
+
+fn run(server: &'static Server, sink: &Sink, sender: &Sender, selected: Option<DbIndex>) {
+    let walked = catch_unwind(AssertUnwindSafe(|| {
+        walk(&server.keyspace, sink, sender, |keys| {
+            server.snapshots.keys_done.store(keys, Ordering::Relaxed);
+        });
+        if let Some(db) = selected {
+            sink.select(db);
+        }
+        send(sink, sender, 0);
+    }));
+    if walked.is_err() {
+        // An end without an error would pass for a whole snapshot.
+        let _ = sender.blocking_send(Err("the snapshot's thread has failed".into()));
+    }
+}
+
+/// Walks everything and sends it.
+pub(super) fn walk(keyspace: &Keyspace, sink: &Sink, sender: &Sender, progress: impl Fn(u64)) {
+    for (_, database) in keyspace.used() {
+        for index in 0..SHARDS {
+            while database.shard(index).lock().walk(SLICE) {
+                send(sink, sender, SEND_FROM);
+                progress(sink.keys());
+                if sender.is_closed() && !sink.is_unwanted() {
+                    sink.give_up();
+                }
+            }
+        }
+    }
+}
+
+fn abandon(keyspace: &Keyspace) {
+    for (_, database) in keyspace.used() {
+        for index in 0..SHARDS {
+            while database.shard(index).lock().walk(SLICE) {}
+        }
+    }
+}
+
+/// Sends what has gathered, if it is so much; waits while the channel is full.
+pub(super) fn send(sink: &Sink, sender: &Sender, least: usize) {
+    for chunk in sink.gathered(least) {
+        if sender.blocking_send(Ok(chunk)).is_err() {
+            sink.give_up();
+            return;
+        }
+    }
+}
+
+/// Entries visited under one lock.
+const SLICE: usize = 64;
+/// Bytes that are worth a message.
+const SEND_FROM: usize = 64 * 1024;
+/// Messages on their way.
+const CHUNKS_IN_FLIGHT: usize = 16;
