@@ -380,10 +380,11 @@ fn replconf(
         } else if args.is(at, "version") || args.is(at, "rdb-filter-only") {
             // Nothing here depends on it: everything is always sent.
         } else {
-            return Err(WireError::new(format!(
-                "ERR Unrecognized REPLCONF option: {}",
-                String::from_utf8_lossy(args.at(at))
-            )));
+            return Err(WireError::quoting(
+                "ERR Unrecognized REPLCONF option: ",
+                args.at(at),
+                "",
+            ));
         }
     }
     reply.ok();

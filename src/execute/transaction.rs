@@ -32,8 +32,31 @@ pub struct Transaction {
 struct Watched {
     db: DbIndex,
     key: Box<[u8]>,
-    /// Whether it had logically expired already, so that its deletion changes nothing.
-    was_expired: bool,
+    /// A flag of its own if it had logically expired already: its deletion then changes
+    /// nothing, and only what is there at EXEC counts.
+    was_expired: Option<WatchFlag>,
+}
+
+impl Watched {
+    fn shard(&self) -> usize {
+        crate::keyspace::shard_of(crate::hash::hash(&self.key))
+    }
+
+    /// The flag that is raised when the key is touched.
+    fn flag<'w>(&'w self, shared: &'w WatchFlag) -> &'w WatchFlag {
+        self.was_expired.as_ref().unwrap_or(shared)
+    }
+
+    /// Whether the key was touched, or has expired, since it was watched.
+    fn is_touched(&self, locked: &Locked<'_>, now: i64) -> bool {
+        let hash = crate::hash::hash(&self.key);
+        let entry = locked.shard(self.db, self.shard()).lookup(hash, &self.key);
+        let expired = entry.and_then(|e| e.expiry()).is_some_and(|at| at <= now);
+        match &self.was_expired {
+            Some(flag) => flag.load(Ordering::Acquire) && entry.is_some() && !expired,
+            None => expired,
+        }
+    }
 }
 
 impl Transaction {
@@ -91,24 +114,22 @@ impl Transaction {
         let hash = crate::hash::hash(key);
         let shard = locked.shard_mut(db, crate::keyspace::shard_of(hash));
         let expiry = shard.lookup(hash, key).and_then(|entry| entry.expiry());
-        shard.watch(key, Arc::clone(&self.touched));
+        let was_expired = expiry.is_some_and(|at| at <= now).then(WatchFlag::default);
+        let flag = was_expired.as_ref().unwrap_or(&self.touched);
+        shard.watch(key, Arc::clone(flag));
         self.watched.push(Watched {
             db,
             key: key.into(),
-            was_expired: expiry.is_some_and(|at| at <= now),
+            was_expired,
         });
     }
 
     /// Stops watching.
     pub fn unwatch(&mut self, server: &'static Server) {
         for watched in self.watched.drain(..) {
-            let hash = crate::hash::hash(&watched.key);
-            let shard = crate::keyspace::shard_of(hash);
             let database = server.keyspace.database(watched.db);
-            database
-                .shard(shard)
-                .lock()
-                .unwatch(&watched.key, &self.touched);
+            let mut shard = database.shard(watched.shard()).lock();
+            shard.unwatch(&watched.key, watched.flag(&self.touched));
         }
         self.touched = Arc::new(AtomicBool::new(false));
     }
@@ -116,10 +137,8 @@ impl Transaction {
     /// Stops watching; the shards are locked already.
     fn unwatch_locked(&mut self, locked: &mut Locked<'_>) {
         for watched in self.watched.drain(..) {
-            let shard = crate::keyspace::shard_of(crate::hash::hash(&watched.key));
-            locked
-                .shard_mut(watched.db, shard)
-                .unwatch(&watched.key, &self.touched);
+            let shard = locked.shard_mut(watched.db, watched.shard());
+            shard.unwatch(&watched.key, watched.flag(&self.touched));
         }
         self.touched = Arc::new(AtomicBool::new(false));
     }
@@ -135,23 +154,18 @@ impl Transaction {
 
     /// The shards of the watched keys.
     fn watched_places(&self) -> impl Iterator<Item = (DbIndex, usize)> + '_ {
-        self.watched.iter().map(|watched| {
-            let hash = crate::hash::hash(&watched.key);
-            (watched.db, crate::keyspace::shard_of(hash))
-        })
+        self.watched
+            .iter()
+            .map(|watched| (watched.db, watched.shard()))
     }
 
     /// Whether a watched key has changed or expired since it was watched.
     fn is_touched(&self, locked: &Locked<'_>, now: i64) -> bool {
         self.touched.load(Ordering::Acquire)
-            || self.watched.iter().any(|watched| {
-                let hash = crate::hash::hash(&watched.key);
-                let shard = locked.shard(watched.db, crate::keyspace::shard_of(hash));
-                let expiry = shard
-                    .lookup(hash, &watched.key)
-                    .and_then(|entry| entry.expiry());
-                !watched.was_expired && expiry.is_some_and(|at| at <= now)
-            })
+            || self
+                .watched
+                .iter()
+                .any(|watched| watched.is_touched(locked, now))
     }
 }
 

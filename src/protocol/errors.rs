@@ -24,6 +24,13 @@ impl WireError {
         WireError(Cow::Owned(bytes))
     }
 
+    /// An error that repeats a client's bytes, up to the first NUL, as Redis does.
+    pub fn quoting(before: &str, quoted: &[u8], after: &str) -> Self {
+        let end = quoted.iter().position(|byte| *byte == 0);
+        let quoted = &quoted[..end.unwrap_or(quoted.len())];
+        WireError::from_bytes([before.as_bytes(), quoted, after.as_bytes()].concat())
+    }
+
     /// What goes over the wire, code first.
     pub fn bytes(&self) -> &[u8] {
         &self.0

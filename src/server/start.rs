@@ -288,7 +288,6 @@ pub(super) fn live_values(config: &Config) -> LiveValues {
             lazy_user_flush: config.lazyfree_lazy_user_flush,
             databases: config.databases,
             slow_from_us: slow_from_us(config),
-            ..Settings::default()
         },
         sync_level: config.sync_ack,
         held_per_client: config.held_reply_limit,

@@ -85,10 +85,11 @@ impl<'a> HelloOptions<'a> {
                 options.name = Some(name);
                 at += 2;
             } else {
-                return Err(WireError::new(format!(
-                    "ERR Syntax error in HELLO option '{}'",
-                    String::from_utf8_lossy(args.at(at))
-                )));
+                return Err(WireError::quoting(
+                    "ERR Syntax error in HELLO option '",
+                    args.at(at),
+                    "'",
+                ));
             }
         }
         Ok(options)

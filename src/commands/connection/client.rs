@@ -54,17 +54,19 @@ pub(super) fn setinfo(
     } else if args.is(2, "lib-ver") {
         &mut names.lib_ver
     } else {
-        return Err(WireError::new(format!(
-            "ERR Unrecognized option '{}'",
-            String::from_utf8_lossy(args.at(2))
-        )));
+        return Err(WireError::quoting(
+            "ERR Unrecognized option '",
+            args.at(2),
+            "'",
+        ));
     };
     let value = args.at(3);
     if !valid_label(value) {
-        return Err(WireError::new(format!(
-            "ERR {} cannot contain spaces, newlines or special characters.",
-            String::from_utf8_lossy(args.at(2))
-        )));
+        return Err(WireError::quoting(
+            "ERR ",
+            args.at(2),
+            " cannot contain spaces, newlines or special characters.",
+        ));
     }
     *field = value.to_vec();
     reply.ok();

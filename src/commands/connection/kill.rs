@@ -81,10 +81,7 @@ impl<'a> Filter<'a> {
                 filter.laddr = Some(value);
             } else if args.is(at, "user") {
                 if value != super::auth::DEFAULT_USER.as_bytes() {
-                    return Err(WireError::new(format!(
-                        "ERR No such user '{}'",
-                        String::from_utf8_lossy(value)
-                    )));
+                    return Err(WireError::quoting("ERR No such user '", value, "'"));
                 }
                 filter.user = Some(value);
             } else if args.is(at, "skipme") {

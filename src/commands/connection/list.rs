@@ -61,10 +61,7 @@ pub(super) fn client_kind(name: &[u8]) -> Result<ClientKind, WireError> {
         b"slave" | b"replica" => Ok(ClientKind::Replica),
         b"master" => Ok(ClientKind::Primary),
         b"pubsub" => Ok(ClientKind::PubSub),
-        _ => Err(WireError::new(format!(
-            "ERR Unknown client type '{}'",
-            String::from_utf8_lossy(name)
-        ))),
+        _ => Err(WireError::quoting("ERR Unknown client type '", name, "'")),
     }
 }
 

@@ -77,10 +77,11 @@ pub(super) fn unblock(
 }
 
 fn wrong_form(args: Args<'_>) -> WireError {
-    WireError::new(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{}'. Try CLIENT HELP.",
-        String::from_utf8_lossy(args.at(1))
-    ))
+    WireError::quoting(
+        "ERR unknown subcommand or wrong number of arguments for '",
+        args.at(1),
+        "'. Try CLIENT HELP.",
+    )
 }
 
 /// A hundred years.

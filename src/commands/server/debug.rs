@@ -51,7 +51,7 @@ pub(super) fn debug(
             reply.ok();
         }
         (b"error", 3) => {
-            return Err(WireError::new(String::from_utf8_lossy(args.at(2))));
+            return Err(WireError::from_bytes(args.at(2).to_vec()));
         }
         (b"protocol", 3) => protocol(args.at(2), reply)?,
         _ => return Err(wrong_form(args)),
@@ -135,6 +135,8 @@ fn protocol(kind: &[u8], reply: &mut Reply<'_>) -> Result<(), WireError> {
     match &*kind.to_ascii_lowercase() {
         b"string" => reply.bulk_str("Hello World"),
         b"integer" => reply.int(12345),
+        // Redis's test value, not a bad approximation of pi.
+        #[allow(clippy::approx_constant)]
         b"double" => reply.double(3.141),
         b"bignum" => reply.big_number("1234567999999999999999999999999999999"),
         b"null" => reply.null(),
@@ -167,10 +169,11 @@ fn protocol(kind: &[u8], reply: &mut Reply<'_>) -> Result<(), WireError> {
 }
 
 fn wrong_form(args: Args<'_>) -> WireError {
-    WireError::new(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
-        String::from_utf8_lossy(args.at(1))
-    ))
+    WireError::quoting(
+        "ERR unknown subcommand or wrong number of arguments for '",
+        args.at(1),
+        "'. Try DEBUG HELP.",
+    )
 }
 
 const NOT_ALLOWED: WireError = WireError::fixed(

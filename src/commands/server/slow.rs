@@ -10,10 +10,11 @@ pub(super) fn slowlog_get(
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     if args.len() > 3 {
-        return Err(WireError::new(format!(
-            "ERR unknown subcommand or wrong number of arguments for '{}'. Try SLOWLOG HELP.",
-            String::from_utf8_lossy(args.at(1))
-        )));
+        return Err(WireError::quoting(
+            "ERR unknown subcommand or wrong number of arguments for '",
+            args.at(1),
+            "'. Try SLOWLOG HELP.",
+        ));
     }
     let most = match args.get(2).map(parse_i64) {
         None => 10,

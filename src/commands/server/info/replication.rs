@@ -110,6 +110,10 @@ fn in_sync_fields(server: &Server, members: &[MemberView], text: &mut Text) {
     text.field("sync_ack", server.sync_level().name());
     text.field("sync_timeout_ms", config.sync_timeout_ms);
     text.field("min_insync_replicas", config.min_insync_replicas);
+    if server.replication.is_replica() {
+        // Membership and commitment are the primary's to know.
+        return;
+    }
     text.field("insync_replicas", server.authority().in_sync_count());
     let in_sync: Vec<&str> = members
         .iter()

@@ -26,7 +26,7 @@ pub(super) fn server(context: &SessionContext<'_>, text: &mut Text) {
     text.field("uptime_in_days", uptime / 86_400);
     text.field("hz", config.hz);
     text.field("configured_hz", config.hz);
-    text.field("lru_clock", context.now / 1000 & 0xff_ffff);
+    text.field("lru_clock", (context.now / 1000) & 0xff_ffff);
     let executable = std::env::current_exe().unwrap_or_default();
     text.field("executable", executable.display());
     let file = server.config.file().unwrap_or(std::path::Path::new(""));
