@@ -129,6 +129,18 @@ fn an_expired_field_that_a_write_meets_is_deleted_in_the_log() {
 }
 
 #[test]
+fn a_hidden_key_leaves_when_another_takes_its_name() {
+    let mut node = Fixture::new();
+    node.run(0, &words("SET k 1 PX 10"));
+    node.run(0, &words("SET other 5"));
+    node.now += 10;
+    node.may_expire = false;
+    assert_eq!(node.run(0, &words("INCR k")).reply, ":1");
+    assert_eq!(node.run(0, &words("DEL k")).reply, ":1");
+    assert_eq!(node.state().len(), 1);
+}
+
+#[test]
 fn a_replay_does_not_ask_the_clock() {
     let mut replica = Fixture::new();
     for line in [

@@ -573,13 +573,29 @@ impl<'a> WriteContext<'a> {
         let (now, settings) = (self.now, self.settings);
         let mut entry = Entry::new(key, expiry, payload);
         entry.set_clock(super::clock::created(now, settings));
+        self.drop_hidden(db, hash, key);
         let shard = self.locked.shard_mut(db, shard_of(hash));
         shard.insert_entry(hash, entry, now);
+    }
+
+    /// Where expired keys are only hidden, one may lie in the place of a key that was not
+    /// found: it must go before another of its name comes.
+    #[inline]
+    fn drop_hidden(&mut self, db: DbIndex, hash: u64, key: &[u8]) {
+        if self.may_expire || self.origin == Origin::Log {
+            return;
+        }
+        let shard = self.locked.shard_mut(db, shard_of(hash));
+        if let Some(slot) = shard.find(hash, key) {
+            let hidden = shard.remove(slot);
+            self.garbage.push(Box::new(hidden));
+        }
     }
 
     /// Puts an entry whose key is not there into a database.
     pub fn insert_entry(&mut self, db: DbIndex, entry: Entry) {
         let hash = hash(entry.view().key());
+        self.drop_hidden(db, hash, entry.view().key());
         let shard = self.locked.shard_mut(db, shard_of(hash));
         shard.insert_entry(hash, entry, self.now);
     }

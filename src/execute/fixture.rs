@@ -38,6 +38,7 @@ pub struct Fixture {
     keyspace: &'static Keyspace,
     pub settings: Settings,
     pub now: UnixMs,
+    pub may_expire: bool,
 }
 
 impl Fixture {
@@ -51,6 +52,7 @@ impl Fixture {
             keyspace: Box::leak(Box::new(Keyspace::new(settings.databases))),
             settings,
             now: 1_800_000_000_000,
+            may_expire: true,
         }
     }
 
@@ -110,7 +112,7 @@ impl Fixture {
             hashes: &HashCache::default(),
             effects: &mut effects,
             origin,
-            may_expire: true,
+            may_expire: self.may_expire,
             touches: true,
             hits: (0, 0),
             expired: 0,
