@@ -1,89 +1,64 @@
 //! The loop: level-triggered polling over non-blocking sockets.
+//!
+//! Closed loop (the default): a connection sends its next operations when its last ones are
+//! answered. Open loop (`--rate`): operations have due times, whatever the server does, and
+//! latency counts from the due time, so that a stall is seen by all who would have met it.
 
+use super::connection::Connection;
 use super::options::{BenchError, Options};
 use super::report::Report;
-use super::scan::{Scan, scan};
+use super::scan::Kind;
 use super::workload::Requests;
-use crate::protocol::OwnedArgs;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use std::collections::VecDeque;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeSpec, TimeVal, TimeValLike};
+use std::io;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Socket::Tcp(tcp) => tcp.as_fd(),
-            Socket::Unix(unix) => unix.as_fd(),
-        }
-    }
-}
-
-struct Connection {
-    socket: Socket,
-    out: Vec<u8>,
-    sent: usize,
-    input: Vec<u8>,
-    /// When each operation in flight began.
-    begun: VecDeque<Instant>,
-    /// Replies of the oldest operation that have come.
-    replies: u32,
-    wants_write: bool,
-}
-
 /// Runs the load.
+///
+/// # Errors
+/// When connections fail, or the server sends what is no reply, or nothing for a long time.
 pub fn run(options: &Options) -> Result<Report, BenchError> {
     let mut connections = (0..options.connections)
-        .map(|_| connect(options))
+        .map(|_| Connection::open(options))
         .collect::<Result<Vec<_>, _>>()?;
-    let epoll = Epoll::new(EpollCreateFlags::empty()).map_err(io::Error::from)?;
-    for (i, connection) in connections.iter().enumerate() {
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, i as u64);
-        epoll
-            .add(connection.socket.as_fd(), event)
-            .map_err(io::Error::from)?;
-    }
+    let poll = Poll::over(&connections)?;
     let mut load = Load::new(options);
-    let begun = Instant::now();
-    load.begun = begun;
-    for connection in &mut connections {
-        load.feed(connection, begun);
-        connection.flush()?;
+    let cpu = own_cpu();
+    for (i, connection) in connections.iter_mut().enumerate() {
+        load.feed(connection, load.begun);
+        poll.send(connection, i)?;
     }
     let mut events = vec![EpollEvent::empty(); options.connections.min(1024)];
-    while load.completed < load.started || !load.is_done(Instant::now()) {
-        let timeout = load.next_due(Instant::now());
-        let n = epoll.wait(&mut events, timeout).map_err(io::Error::from)?;
+    let mut heard = load.begun;
+    loop {
         let now = Instant::now();
-        for event in &events[..n] {
-            let connection = &mut connections[event.data() as usize];
-            if event
-                .events()
-                .intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP)
-            {
-                load.receive(connection)?;
-            }
-            load.feed(connection, now);
-            connection.flush()?;
-            connection.register(&epoll, event.data())?;
+        load.feed_schedule(&mut connections, &poll, now)?;
+        if load.in_flight() == 0 && load.is_done(now) {
+            break;
         }
-        if load.interval.is_some() {
-            for (i, connection) in connections.iter_mut().enumerate() {
-                load.feed(connection, now);
-                connection.flush()?;
-                connection.register(&epoll, i as u64)?;
+        if load.in_flight() == 0 {
+            heard = now;
+        } else if now - heard > options.patience() {
+            return Err(BenchError::Silent(load.in_flight(), load.completed));
+        }
+        let n = poll.wait(&mut events, load.next_due(now))?;
+        for event in &events[..n] {
+            let i = event.data() as usize;
+            let connection = &mut connections[i];
+            if event.events() != EpollFlags::EPOLLOUT {
+                heard = load.receive(connection)?;
+                load.feed(connection, heard);
             }
+            poll.send(connection, i)?;
         }
     }
-    load.report.elapsed = begun.elapsed();
+    load.report.elapsed = load.begun.elapsed();
+    load.report.own_cpu = own_cpu().saturating_sub(cpu);
     load.report.operations = load.completed;
     Ok(load.report)
 }
@@ -95,10 +70,13 @@ struct Load {
     until: Option<Duration>,
     /// The time between two operations at a fixed rate.
     interval: Option<Duration>,
+    /// At a fixed rate: whose turn it is.
+    turn: usize,
     begun: Instant,
     started: u64,
     completed: u64,
     report: Report,
+    space: Vec<u8>,
 }
 
 impl Load {
@@ -107,8 +85,8 @@ impl Load {
         let most = match (options.requests, until) {
             (Some(n), _) => n,
             (None, Some(_)) => u64::MAX,
-            (None, None) if options.sequential => options.keys,
-            (None, None) => 100_000,
+            (None, None) if options.sequential => options.key_count(),
+            (None, None) => DEFAULT_REQUESTS,
         };
         Load {
             requests: Requests::new(options),
@@ -116,196 +94,163 @@ impl Load {
             most,
             until,
             interval: options.rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
+            turn: 0,
             begun: Instant::now(),
             started: 0,
             completed: 0,
             report: Report::default(),
+            space: vec![0; 64 * 1024],
         }
+    }
+
+    fn in_flight(&self) -> u64 {
+        self.started - self.completed
     }
 
     fn is_done(&self, now: Instant) -> bool {
         self.started >= self.most || self.until.is_some_and(|until| now - self.begun >= until)
     }
 
-    /// When the next operation is due, as a timeout.
-    fn next_due(&self, now: Instant) -> EpollTimeout {
-        let Some(interval) = self.interval else {
-            return EpollTimeout::from(100u16);
-        };
-        let due = self.begun + interval.mul_f64(self.started as f64);
-        let wait = due.saturating_duration_since(now);
-        // The kernel's timeout is in milliseconds; below one, look again at once.
-        EpollTimeout::from(wait.as_millis().min(100) as u16)
+    /// How long the poll may sleep: until the next operation is due.
+    fn next_due(&self, now: Instant) -> Option<Duration> {
+        let interval = self.interval.filter(|_| !self.is_done(now))?;
+        Some(self.due(interval).saturating_duration_since(now))
     }
 
-    /// Puts as many operations on a connection as are due.
+    fn due(&self, interval: Duration) -> Instant {
+        self.begun + interval.mul_f64(self.started as f64)
+    }
+
+    /// Closed loop: fills a connection that has nothing in flight, as a client's batch would.
+    #[inline]
     fn feed(&mut self, connection: &mut Connection, now: Instant) {
-        // A pipeline is filled when it has run empty, as a batch of a client's would be.
-        if self.pipeline > 1 && self.interval.is_none() && !connection.begun.is_empty() {
+        if self.interval.is_some() || !connection.begun.is_empty() {
             return;
         }
         while connection.begun.len() < self.pipeline && !self.is_done(now) {
-            let begun = match self.interval {
-                None => now,
-                Some(interval) => {
-                    let due = self.begun + interval.mul_f64(self.started as f64);
-                    if due > now {
-                        return;
-                    }
-                    due
-                }
-            };
-            self.requests.write(&mut connection.out);
-            connection.begun.push_back(begun);
-            self.started += 1;
+            self.begin(connection, now);
         }
     }
 
-    fn receive(&mut self, connection: &mut Connection) -> Result<(), BenchError> {
-        connection.fill()?;
-        let now = Instant::now();
-        let mut at = 0;
-        loop {
-            match scan(&connection.input[at..]) {
-                Scan::Incomplete => break,
-                Scan::Invalid => return Err(BenchError::Protocol),
-                Scan::Reply(n, error) => {
-                    if error {
-                        self.count_error(&connection.input[at..at + n]);
-                    }
-                    at += n;
-                }
-            }
-            connection.replies += 1;
-            if connection.replies == self.requests.replies() {
-                connection.replies = 0;
-                if let Some(begun) = connection.begun.pop_front() {
-                    self.report
-                        .latency
-                        .add(now.saturating_duration_since(begun));
-                }
-                self.completed += 1;
-            }
-        }
-        connection.input.drain(..at);
-        Ok(())
-    }
-
-    #[cold]
-    fn count_error(&mut self, reply: &[u8]) {
-        let from = memchr::memchr(b'-', reply).unwrap_or(0);
-        let end = memchr::memchr(b'\r', &reply[from..]).map_or(reply.len(), |i| from + i);
-        let text = String::from_utf8_lossy(&reply[from..end]).into_owned();
-        // Texts that quote their arguments must not fill the memory.
-        if self.report.errors.len() < 20 || self.report.errors.contains_key(&text) {
-            *self.report.errors.entry(text).or_default() += 1;
-        }
-    }
-}
-
-impl Connection {
-    fn fill(&mut self) -> io::Result<()> {
-        let mut space = [0u8; 64 * 1024];
-        let read = match &mut self.socket {
-            Socket::Tcp(tcp) => tcp.read(&mut space),
-            Socket::Unix(unix) => unix.read(&mut space),
-        };
-        match read {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => {
-                self.input.extend_from_slice(&space[..n]);
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        while self.sent < self.out.len() {
-            let bytes = &self.out[self.sent..];
-            let written = match &mut self.socket {
-                Socket::Tcp(tcp) => tcp.write(bytes),
-                Socket::Unix(unix) => unix.write(bytes),
-            };
-            match written {
-                Ok(n) => self.sent += n,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        self.out.clear();
-        self.sent = 0;
-        Ok(())
-    }
-
-    /// Asks for writability only while there is something left to write.
-    fn register(&mut self, epoll: &Epoll, data: u64) -> io::Result<()> {
-        let wants_write = self.sent < self.out.len();
-        if wants_write == self.wants_write {
+    /// Open loop: starts what is due by now, on each connection in turn.
+    fn feed_schedule(
+        &mut self,
+        connections: &mut [Connection],
+        poll: &Poll,
+        now: Instant,
+    ) -> io::Result<()> {
+        let Some(interval) = self.interval else {
             return Ok(());
+        };
+        while !self.is_done(now) {
+            let due = self.due(interval);
+            let has_room = |i: &usize| connections[*i].begun.len() < self.pipeline;
+            let all = connections.len();
+            let next = (0..all).map(|i| (self.turn + i) % all).find(has_room);
+            let Some(i) = next.filter(|_| due <= now) else {
+                // Not yet, or all are busy: then it is late, and its latency will say so.
+                return Ok(());
+            };
+            self.turn = i + 1;
+            self.begin(&mut connections[i], due);
+            poll.send(&mut connections[i], i)?;
         }
-        self.wants_write = wants_write;
-        let mut flags = EpollFlags::EPOLLIN;
-        flags.set(EpollFlags::EPOLLOUT, wants_write);
-        let mut event = EpollEvent::new(flags, data);
-        epoll.modify(self.socket.as_fd(), &mut event)?;
         Ok(())
     }
+
+    #[inline]
+    fn begin(&mut self, connection: &mut Connection, at: Instant) {
+        self.requests.write(&mut connection.out);
+        connection.begun.push_back(at);
+        self.started += 1;
+    }
+
+    /// Takes the replies that have come; returns when that was.
+    #[inline]
+    fn receive(&mut self, connection: &mut Connection) -> Result<Instant, BenchError> {
+        let (report, per_operation) = (&mut self.report, self.requests.replies());
+        let mut replies = 0;
+        let received = connection.receive(&mut self.space, |reply, kind| {
+            replies += 1;
+            match kind {
+                Kind::Value => {}
+                Kind::Null => report.nulls += 1,
+                Kind::Error => report.count_error(reply),
+            }
+        });
+        let now = Instant::now();
+        if let Err(BenchError::Closed) = received {
+            return Err(BenchError::ClosedAfter(self.completed));
+        }
+        received?;
+        connection.replies += replies;
+        while connection.replies >= per_operation {
+            connection.replies -= per_operation;
+            let begun = connection.begun.pop_front().ok_or(BenchError::Protocol)?;
+            report.latency.add(now.saturating_duration_since(begun));
+            self.completed += 1;
+        }
+        Ok(now)
+    }
 }
 
-fn connect(options: &Options) -> Result<Connection, BenchError> {
-    let socket = match &options.unix {
-        Some(path) => {
-            let unix = UnixStream::connect(path)?;
-            Socket::Unix(unix)
-        }
-        None => {
-            let tcp = TcpStream::connect((options.host.as_str(), options.port))?;
-            tcp.set_nodelay(true)?;
-            Socket::Tcp(tcp)
-        }
-    };
-    let mut connection = Connection {
-        socket,
-        out: Vec::new(),
-        sent: 0,
-        input: Vec::new(),
-        begun: VecDeque::new(),
-        replies: 0,
-        wants_write: false,
-    };
-    if let Some(password) = &options.auth {
-        connection.prepare(&["AUTH", password])?;
-    }
-    if let Some(level) = &options.sync {
-        connection.prepare(&["CLIENT", "SYNC", level])?;
-    }
-    match &connection.socket {
-        Socket::Tcp(tcp) => tcp.set_nonblocking(true)?,
-        Socket::Unix(unix) => unix.set_nonblocking(true)?,
-    }
-    Ok(connection)
-}
+/// The kernel's list of who is ready.
+struct Poll(Epoll);
 
-impl Connection {
-    /// Sends a command and waits for its reply, before the run.
-    fn prepare(&mut self, args: &[&str]) -> Result<(), BenchError> {
-        OwnedArgs::of(args).view().encode_into(&mut self.out);
-        self.flush()?;
-        loop {
-            match scan(&self.input) {
-                Scan::Incomplete => self.fill()?,
-                Scan::Invalid => return Err(BenchError::Protocol),
-                Scan::Reply(_, true) => {
-                    let text = String::from_utf8_lossy(&self.input).trim().to_owned();
-                    return Err(BenchError::Options(format!("{}: {text}", args.join(" "))));
-                }
-                Scan::Reply(n, false) => {
-                    self.input.drain(..n);
-                    return Ok(());
-                }
+impl Poll {
+    fn over(connections: &[Connection]) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        for (i, connection) in connections.iter().enumerate() {
+            epoll.add(connection, EpollEvent::new(EpollFlags::EPOLLIN, i as u64))?;
+        }
+        Ok(Poll(epoll))
+    }
+
+    /// Sends what a connection has, and asks for writability only while something is left.
+    #[inline]
+    fn send(&self, connection: &mut Connection, i: usize) -> io::Result<()> {
+        connection.flush()?;
+        let blocked = connection.is_blocked();
+        if blocked != connection.polls_writable {
+            connection.polls_writable = blocked;
+            let mut flags = EpollFlags::EPOLLIN;
+            flags.set(EpollFlags::EPOLLOUT, blocked);
+            self.0
+                .modify(&*connection, &mut EpollEvent::new(flags, i as u64))?;
+        }
+        Ok(())
+    }
+
+    /// Waits for events, or until `due` has passed.
+    fn wait(&self, events: &mut [EpollEvent], due: Option<Duration>) -> io::Result<usize> {
+        let mut timeout = EpollTimeout::from(LOOK_AROUND_MS);
+        if let Some(due) = due {
+            // epoll's own timeout knows only milliseconds.
+            let due = due.min(Duration::from_millis(LOOK_AROUND_MS.into()));
+            let mut fds = [PollFd::new(self.0.0.as_fd(), PollFlags::POLLIN)];
+            match ppoll(&mut fds, Some(TimeSpec::from_duration(due)), None) {
+                Ok(_) | Err(Errno::EINTR) => timeout = EpollTimeout::ZERO,
+                Err(error) => return Err(error.into()),
             }
         }
+        match self.0.wait(events, timeout) {
+            Err(Errno::EINTR) => Ok(0),
+            n => Ok(n?),
+        }
     }
 }
+
+/// The CPU time this process has used.
+fn own_cpu() -> Duration {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
+        return Duration::ZERO;
+    };
+    let micros = |time: TimeVal| time.num_microseconds().max(0) as u64;
+    Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time()))
+}
+
+/// How often the loop wakes though nothing happens.
+const LOOK_AROUND_MS: u16 = 100;
+
+/// Operations of a run that says neither how many nor how long.
+const DEFAULT_REQUESTS: u64 = 100_000;

@@ -2,12 +2,14 @@
 //!
 //! It exists because a user should see what synchrony costs on their own network, and
 //! because no public generator sends `SET` and `WAIT` as one operation. One thread, one
-//! poll loop over non-blocking sockets; requests are made from a template, replies are
-//! skipped rather than decoded (an error is noticed and counted).
+//! poll loop over non-blocking sockets; requests are written straight into the output
+//! buffer, replies are skipped rather than decoded (errors and nulls are counted).
 //!
 //! `options` is what a user may say, `workload` makes requests, `scan` skips replies,
-//! `engine` is the loop, `report` the figures, `delay` a proxy that adds latency.
+//! `connection` is one socket with its buffers, `engine` the loop, `report` the figures,
+//! `delay` a proxy that adds latency.
 
+mod connection;
 mod delay;
 mod engine;
 mod options;

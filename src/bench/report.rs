@@ -37,7 +37,9 @@ impl Histogram {
         for (i, n) in self.buckets.iter().enumerate() {
             seen += n;
             if seen >= wanted {
-                return lower_edge(i) as f64 / 1000.0;
+                // The middle of the bucket, but never above what was seen.
+                let middle = (lower_edge(i) + lower_edge(i + 1)) / 2;
+                return middle.min(self.max_ns) as f64 / 1000.0;
             }
         }
         self.max_us()
@@ -80,11 +82,36 @@ pub struct Report {
     pub elapsed: Duration,
     /// Latencies.
     pub latency: Histogram,
+    /// Replies that were null: `GET` of keys that are not there.
+    pub nulls: u64,
     /// Error replies by text.
     pub errors: BTreeMap<String, u64>,
+    /// CPU time of the generator itself during the run.
+    pub own_cpu: Duration,
 }
 
 impl Report {
+    /// Counts an error reply, or the first error within an aggregate.
+    #[cold]
+    pub fn count_error(&mut self, reply: &[u8]) {
+        let lines = reply.split(|byte| *byte == b'\n');
+        let error = lines.clone().find(|line| line.starts_with(b"-"));
+        let text = String::from_utf8_lossy(error.unwrap_or(reply));
+        let text = text.trim_start_matches('-').trim_end();
+        // Texts that quote their arguments must not fill the memory.
+        let text = if self.errors.len() < ERROR_TEXTS || self.errors.contains_key(text) {
+            text
+        } else {
+            "(other errors)"
+        };
+        *self.errors.entry(text.to_owned()).or_default() += 1;
+    }
+
+    /// The share of one core that the generator used.
+    fn own_share(&self) -> f64 {
+        self.own_cpu.as_secs_f64() / self.elapsed.as_secs_f64().max(1e-9)
+    }
+
     /// Operations a second.
     pub fn rate(&self) -> f64 {
         self.operations as f64 / self.elapsed.as_secs_f64().max(1e-9)
@@ -104,8 +131,14 @@ impl Report {
             q(0.999),
             self.latency.max_us(),
         );
+        if self.nulls > 0 {
+            text.push_str(&format!("null replies: {}\n", self.nulls));
+        }
         for (error, n) in &self.errors {
-            text.push_str(&format!("ERROR REPLIES {n} times: {error}\n"));
+            text.push_str(&format!("ERROR REPLIES, {n} times: {error}\n"));
+        }
+        if self.own_share() > SATURATED {
+            text.push_str("this generator was busy all the time: the server may be faster\n");
         }
         text
     }
@@ -121,15 +154,48 @@ impl Report {
             "p99_us": q(0.99),
             "p999_us": q(0.999),
             "max_us": self.latency.max_us(),
+            "nulls": self.nulls,
             "errors": self.errors,
+            "generator_cpu_seconds": self.own_cpu.as_secs_f64(),
         })
         .to_string()
     }
 }
 
+/// How many different texts of errors are kept.
+const ERROR_TEXTS: usize = 20;
+
+/// A generator that uses more of its core than this measures itself.
+const SATURATED: f64 = 0.95;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_are_counted_by_text_and_their_number_is_bounded() {
+        let mut report = Report::default();
+        report.count_error(b"-ERR no\r\n");
+        report.count_error(b"*2\r\n+OK\r\n-ERR no\r\n");
+        assert_eq!(report.errors["ERR no"], 2);
+        for i in 0..100 {
+            report.count_error(format!("-ERR {i}\r\n").as_bytes());
+        }
+        assert_eq!(report.errors.len(), ERROR_TEXTS + 1);
+        assert_eq!(report.errors["(other errors)"], 81);
+        assert!(report.text().contains("ERROR REPLIES, 2 times: ERR no"));
+    }
+
+    #[test]
+    fn one_latency_is_every_quantile() {
+        let mut histogram = Histogram::default();
+        histogram.add(Duration::from_nanos(123_457));
+        for share in [0.0, 0.5, 1.0] {
+            let got = histogram.quantile_us(share);
+            assert!((got - 123.457).abs() < 2.0 && got <= histogram.max_us());
+        }
+        assert_eq!(Histogram::default().quantile_us(0.5), 0.0);
+    }
 
     #[test]
     fn quantiles_are_within_two_percent() {
