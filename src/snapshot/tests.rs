@@ -186,10 +186,7 @@ fn change(keyspace: &Keyspace, n: u64) {
 fn payload(draw: u64) -> Payload<'static> {
     match draw >> 52 & 7 {
         0 | 1 => Payload::Int(draw as i64),
-        2 => Payload::Shared(Arc::new(vec![
-            draw as u8;
-            14_000 + (draw % 5_000) as usize
-        ])),
+        2 => Payload::Shared(Arc::new(vec![draw as u8; 14_000 + (draw % 5_000) as usize])),
         3 => Payload::Inline(Kind::HashPacked, PACKED.get_or_init(packed)),
         4 => {
             let mut table = to_table(HashRef::Packed(&EMPTY));
