@@ -1,5 +1,6 @@
 //! `CONFIG`. Options and their checks live in `config/`.
 
+use crate::config::Change;
 use crate::execute::SessionContext;
 use crate::protocol::{Args, Reply, WireError, errors};
 
@@ -32,7 +33,7 @@ pub(super) fn set(
     let local = context.client.is_local();
     let change = server
         .config
-        .set(&pairs, local, |_| Ok(()))
+        .set(&pairs, local, apply)
         .map_err(|error| WireError::new(error.to_string()))?;
     server.apply_config();
     for name in &change.inert {
@@ -42,6 +43,22 @@ pub(super) fn set(
     reply.ok();
     Ok(())
 }
+
+/// Does what a change needs beyond being stored, or refuses it.
+fn apply(change: &Change) -> Result<(), (&'static str, String)> {
+    for name in RESTART_ONLY {
+        if change.includes(name) {
+            return Err((name, "it can only be changed by a restart".to_owned()));
+        }
+    }
+    if change.includes("dir") {
+        std::env::set_current_dir(&change.new.dir).map_err(|e| ("dir", e.to_string()))?;
+    }
+    Ok(())
+}
+
+/// What Redis can change while it runs and this server cannot.
+const RESTART_ONLY: [&str; 2] = ["bind", "port"];
 
 pub(super) fn rewrite(
     context: &mut SessionContext<'_>,
