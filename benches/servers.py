@@ -50,15 +50,18 @@ class Server:
         deadline = time.monotonic() + 20
         while True:
             if self.process.poll() is not None:
-                raise Failed(f"{kind.name} did not start: {self.log_tail()}")
+                said = self.log_tail()
+                self.stop()
+                raise Failed(f"{kind.name} did not start: {said}")
             try:
                 if self.command("PING") == "PONG":
                     return
             except OSError:
                 pass
             if time.monotonic() > deadline:
+                said = self.log_tail()
                 self.stop()
-                raise Failed(f"{kind.name} does not answer: {self.log_tail()}")
+                raise Failed(f"{kind.name} does not answer: {said}")
             time.sleep(0.05)
 
     def log_tail(self) -> str:
@@ -114,9 +117,9 @@ class Pair:
             if not kind.ours:
                 options = ["--repl-diskless-sync-delay", "0"]
             self.primary = self._add(Server(kind, *options))
-            port = self.primary.port
+            port = self.proxy_port = self.primary.port
             if one_way_us:
-                port = free_port()
+                port = self.proxy_port = free_port()
                 proxy = [str(REPOSITORY / "target/release/lockstep"), "delay-proxy", "--listen", str(port),
                          "--to", f"127.0.0.1:{self.primary.port}", "--one-way-us", str(one_way_us)]
                 self._add(Process(proxy))
@@ -158,16 +161,26 @@ class Process:
         self.process.wait()
 
 
-def peers(threads: int) -> list[Kind]:
-    """Redis and Valkey as the compatibility room has installed them."""
+def installed():
+    """The module that installs the peers, of the compatibility room."""
     sys.path.insert(0, str(REPOSITORY / "redis-tests"))
-    import peers as installed  # noqa: PLC0415 (the path is set just above)
+    import peers as module  # noqa: PLC0415 (the path is set just above)
 
-    found = installed.binaries()
+    return module
+
+
+def install() -> None:
+    module = installed()
+    try:
+        module.install()
+    except module.Missing as error:
+        raise Failed(str(error)) from error
+
+
+def peers(threads: int) -> list[Kind]:
+    """Redis and Valkey with so many I/O threads."""
+    found = installed().binaries()
     extra = ["--appendonly", "no", "--io-threads", str(threads)]
-    for name in ("redis", "valkey"):
-        if name not in found:
-            raise Failed(f"{name} is not installed; run redis-tests/install")
     suffix = "" if threads == 1 else f" io{threads}"
     return [Kind(f"Redis 8.2.3{suffix}", found["redis"], extra=extra),
             Kind(f"Valkey 9.1.2{suffix}", found["valkey"], extra=extra)]
