@@ -73,6 +73,19 @@ impl MaxmemoryPolicy {
     pub fn is_lfu(self) -> bool {
         matches!(self, Self::VolatileLfu | Self::AllkeysLfu)
     }
+
+    /// Whether only keys with an expiry go.
+    pub fn is_volatile(self) -> bool {
+        matches!(
+            self,
+            Self::VolatileLru | Self::VolatileLfu | Self::VolatileRandom | Self::VolatileTtl
+        )
+    }
+
+    /// Whether any key will do.
+    pub fn is_random(self) -> bool {
+        matches!(self, Self::VolatileRandom | Self::AllkeysRandom)
+    }
 }
 
 /// Who may use something dangerous.

@@ -47,6 +47,8 @@ impl Gates {
     pub const PAUSED: u32 = 1 << 7;
     /// This node is a replica: it does not expire keys on its own.
     pub const REPLICA: u32 = 1 << 8;
+    /// Fewer good replicas than `min-replicas-to-write`.
+    pub const TOO_FEW_REPLICAS: u32 = 1 << 9;
 
     /// Sets or clears a condition.
     pub fn set(&self, gate: u32, on: bool) {
@@ -287,7 +289,8 @@ fn node_gates(
     if gates & Gates::FILE_ERROR != 0 && writes {
         return Err(server.file_error());
     }
-    if gates & Gates::NO_REPLICAS != 0 && gates & Gates::READ_ONLY == 0 && writes {
+    if gates & (Gates::NO_REPLICAS | Gates::TOO_FEW_REPLICAS) != 0
+        && gates & Gates::READ_ONLY == 0 && writes {
         return Err(errors::NO_REPLICAS);
     }
     if gates & Gates::READ_ONLY != 0 && writes {

@@ -13,6 +13,7 @@ mod clock;
 mod context;
 mod dispatch;
 mod effect;
+mod evict;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod run;
@@ -27,6 +28,7 @@ pub use context::{
 };
 pub use dispatch::{Batch, Gates, Request, dispatch};
 pub use effect::{Effect, EffectBuf};
+pub use evict::evict;
 pub use run::{Done, Scratch, expire_due};
 pub use session::{After, BlockOn, SessionContext};
 pub use transaction::{Transaction, exec};

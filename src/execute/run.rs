@@ -49,6 +49,7 @@ pub(super) struct Frame<'a> {
 pub(super) fn may_expire(server: &Server) -> bool {
     const HIDDEN_ONLY: u32 = Gates::REPLICA
         | Gates::NO_REPLICAS
+        | Gates::TOO_FEW_REPLICAS
         | Gates::LOADING
         | Gates::PAUSED
         | Gates::PAUSED_WRITES

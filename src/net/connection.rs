@@ -9,7 +9,7 @@ use super::worker::Worker;
 use crate::commit::{AckLevel, Verdict};
 use crate::execute::{After, Batch, BlockOn, Done, Request, Settings, dispatch};
 use crate::protocol::{Args, Limits, Reply, RequestReader, WireError};
-use crate::server::CommandClock;
+use crate::server::{CommandClock, Server};
 use crate::time::{self, Instant};
 use parking_lot::Mutex;
 use std::future::poll_fn;
@@ -60,6 +60,12 @@ struct Connection<'w> {
     replicate: Option<(String, i64)>,
     /// When the output first exceeded the soft limit.
     over_soft_limit: Option<Instant>,
+    /// What this connection adds to the server's count of held bytes.
+    held: HeldShare,
+    /// The length of the output at which a batch is interrupted.
+    full_at: usize,
+    /// `pending` begins with requests that were not looked at because the output was full.
+    interrupted: bool,
 }
 
 struct Blocked {
@@ -87,6 +93,7 @@ impl<'w> Connection<'w> {
             last_command: 0.into(),
             query_bytes: 0.into(),
             output_bytes: 0.into(),
+            held_bytes: 0.into(),
             bytes_in: 0.into(),
             bytes_out: 0.into(),
             commands: 0.into(),
@@ -115,6 +122,9 @@ impl<'w> Connection<'w> {
             asked_for: None,
             replicate: None,
             over_soft_limit: None,
+            held: HeldShare::new(server),
+            full_at: 0,
+            interrupted: false,
         }
     }
 
@@ -172,7 +182,7 @@ impl<'w> Connection<'w> {
             Poll::Pending => return Poll::Pending,
         };
         let pending = self.output.pending();
-        self.note_sent(pending);
+        self.note_sent(pending, sent);
         match sent {
             Sent::All => Poll::Ready(self.after_sending()),
             Sent::Held(Verdict::Until(_, level, offset)) => {
@@ -184,8 +194,11 @@ impl<'w> Connection<'w> {
                 if self.closing {
                     return Poll::Ready(Ok(false));
                 }
-                let limit = self.worker.server.held_reply_limit();
-                Poll::Ready(Ok(pending < limit))
+                // Only who holds replies itself is stopped by what all hold: it is woken
+                // when they leave, and the others soon hold some too.
+                let server = self.worker.server;
+                let full = pending >= server.held_reply_limit() || server.holds_too_much();
+                Poll::Ready(Ok(!full))
             }
             Sent::Held(Verdict::All) => Poll::Ready(Ok(true)),
             Sent::Blocked => {
@@ -198,9 +211,15 @@ impl<'w> Connection<'w> {
     }
 
     /// Publishes how much has been sent, and how much has not.
-    fn note_sent(&mut self, pending: usize) {
+    fn note_sent(&mut self, pending: usize, sent: Sent) {
         let info = &self.client.info;
         info.output_bytes.store(pending, Ordering::Relaxed);
+        let held = match sent {
+            Sent::Held(_) => pending,
+            Sent::All | Sent::Blocked => 0,
+        };
+        info.held_bytes.store(held, Ordering::Relaxed);
+        self.held.set(held);
         let sent = std::mem::take(&mut self.output.newly_sent) as u64;
         if sent > 0 {
             let before = info.bytes_out.load(Ordering::Relaxed);
@@ -239,6 +258,10 @@ impl<'w> Connection<'w> {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         if self.closing {
             return Poll::Pending;
+        }
+        if self.interrupted {
+            self.execute_pending();
+            return Poll::Ready(true);
         }
         let worker = Rc::clone(self.worker);
         let mut shared = worker.read_buffer.borrow_mut();
@@ -310,6 +333,17 @@ impl<'w> Connection<'w> {
         Poll::Ready(true)
     }
 
+    /// Executes what was received earlier and had to wait.
+    fn execute_pending(&mut self) {
+        self.interrupted = false;
+        if !self.pending.is_empty() {
+            let mut bytes = std::mem::take(&mut self.pending);
+            let used = self.execute(&bytes);
+            bytes.drain(..used);
+            self.pending = bytes;
+        }
+    }
+
     /// Executes the requests in `bytes` and says how many bytes they took.
     fn execute(&mut self, bytes: &[u8]) -> usize {
         let worker = Rc::clone(self.worker);
@@ -324,6 +358,7 @@ impl<'w> Connection<'w> {
             clock: CommandClock::new(&worker.counts),
         };
         let mut window = worker.window.borrow_mut();
+        self.full_at = self.output.out.buf.len() + OUTPUT_AT_ONCE;
         let (mut at, mut executed, mut wanted) = (0, 0, None);
         while at < bytes.len() && self.takes_requests() {
             let limits = Limits {
@@ -388,6 +423,7 @@ impl<'w> Connection<'w> {
             // Requests after the last executed one are parsed again when their time comes.
             self.reader.reset();
         }
+        self.interrupted = self.output_is_full() && at < bytes.len();
         if let Some((level, offset)) = wanted {
             server.watermarks.want(level, offset);
         }
@@ -402,7 +438,14 @@ impl<'w> Connection<'w> {
     /// Whether requests are executed as they come.
     #[inline]
     fn takes_requests(&self) -> bool {
-        !self.closing && self.blocked.is_none()
+        !self.closing && self.blocked.is_none() && !self.output_is_full()
+    }
+
+    /// Whether the batch has produced so much that some should be sent first: small requests
+    /// can have huge replies.
+    #[inline]
+    fn output_is_full(&self) -> bool {
+        self.output.out.buf.len() >= self.full_at
     }
 
     /// Executes one request and notes what its reply waits for; whether the request must be
@@ -456,6 +499,9 @@ impl<'w> Connection<'w> {
     fn after_batch(&mut self, _settings: &Settings, received: usize, executed: u64) {
         let server = self.worker.server;
         server.log.notify();
+        if server.live.limits_memory() {
+            self.worker.watch_memory(received);
+        }
         server.stats.count_batch(received, executed);
         self.client.publish();
         let info = &self.client.info;
@@ -488,11 +534,7 @@ impl<'w> Connection<'w> {
         }
         self.blocked = None;
         self.client.info.blocked.store(false, Ordering::Relaxed);
-        if !self.pending.is_empty() {
-            let bytes = std::mem::take(&mut self.pending);
-            let used = self.execute(&bytes);
-            self.pending = bytes[used..].to_vec();
-        }
+        self.execute_pending();
         if self.blocked.is_some() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -504,7 +546,15 @@ impl<'w> Connection<'w> {
     fn poll_blocked(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         if !self.output.is_empty() {
             let marks = &self.worker.server.watermarks;
-            match self.output.poll_send(&mut self.stream, cx, marks) {
+            let sent = self.output.poll_send(&mut self.stream, cx, marks);
+            if let Poll::Ready(Ok(sent)) = sent {
+                let pending = self.output.pending();
+                self.note_sent(pending, sent);
+                if sent == Sent::Blocked && self.exceeds_limits(pending) {
+                    return Poll::Ready(End::Closed);
+                }
+            }
+            match sent {
                 Poll::Ready(Err(_)) => return Poll::Ready(End::Closed),
                 Poll::Ready(Ok(Sent::Held(Verdict::Until(_, level, offset))))
                     if self.asked_for != Some((level, offset)) =>
@@ -573,6 +623,39 @@ fn silence(client: &mut Client, output: &mut Output, start: usize) -> bool {
     true
 }
 
+/// A connection's part in the server's count of held bytes. The count is kept in whole
+/// units, so that the usual small replies never touch it.
+struct HeldShare {
+    server: &'static Server,
+    counted: usize,
+}
+
+impl HeldShare {
+    fn new(server: &'static Server) -> Self {
+        HeldShare { server, counted: 0 }
+    }
+
+    #[inline]
+    fn set(&mut self, bytes: usize) {
+        let bytes = bytes - bytes % HELD_UNIT;
+        if bytes != self.counted {
+            let total = &self.server.held_bytes;
+            total.fetch_add(bytes.wrapping_sub(self.counted), Ordering::Relaxed);
+            self.counted = bytes;
+        }
+    }
+}
+
+impl Drop for HeldShare {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+/// The unit in which held bytes are counted for `held-reply-total-limit`.
+const HELD_UNIT: usize = 4096;
+/// How much output one batch may add before some of it is sent.
+const OUTPUT_AT_ONCE: usize = 1 << 20;
 /// How often a connection reads before the others get their turn.
 const READS_PER_TURN: usize = 8;
 /// How many pipelined requests are looked at before they are executed.

@@ -85,7 +85,8 @@ enum Accepted {
 
 fn admit(server: &'static Server, mut socket: Accepted, peer: Option<IpAddr>) {
     server.stats.count_connection();
-    let refusal = if server.clients.len() >= server.max_clients() {
+    let seat = server.clients.seat(server.max_clients());
+    let refusal = if seat.is_none() {
         server.stats.count_rejected_connection();
         Some("-ERR max number of clients reached\r\n")
     } else if peer.is_some_and(|ip| !ip.to_canonical().is_loopback()) && server.is_protected() {
@@ -115,7 +116,7 @@ fn admit(server: &'static Server, mut socket: Accepted, peer: Option<IpAddr>) {
             Accepted::Unix(unix) => tokio::net::UnixStream::from_std(unix).map(Stream::Unix),
         };
         match stream {
-            Ok(stream) => worker.adopt(stream),
+            Ok(stream) => worker.adopt(stream, seat),
             Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
         }
     }));

@@ -52,6 +52,8 @@ pub struct ClientInfo {
     pub query_bytes: AtomicUsize,
     /// Bytes in its output buffer.
     pub output_bytes: AtomicUsize,
+    /// Bytes of its output while some of it waits for commitment; 0 otherwise.
+    pub held_bytes: AtomicUsize,
     /// Bytes received and sent, and commands executed.
     pub bytes_in: AtomicU64,
     /// Bytes sent.
@@ -130,12 +132,33 @@ pub struct Registry {
     clients: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
     count: AtomicUsize,
     next_id: AtomicU64,
+    seats: AtomicUsize,
+}
+
+/// A connection's place among `maxclients`, given back when it ends.
+pub struct Seat(&'static Registry);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.seats.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Registry {
     /// The next client's number.
     pub fn next_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// A place for one more connection; `None` when `most` are taken. Taken when a connection
+    /// is accepted, so that a burst cannot exceed the bound before workers get to see it.
+    pub fn seat(&'static self, most: usize) -> Option<Seat> {
+        self.seats
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
+                (taken < most).then_some(taken + 1)
+            })
+            .ok()
+            .map(|_| Seat(self))
     }
 
     /// How many clients are connected.

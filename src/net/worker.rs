@@ -4,6 +4,7 @@
 //! [`WorkerHandle`], through which sockets are handed over and commitment is announced.
 
 use super::connection;
+use super::registry::Seat;
 use super::stream::Stream;
 use super::window::Window;
 use crate::commit::{AckLevel, LEVELS};
@@ -76,6 +77,8 @@ pub struct Worker {
     settings: RefCell<Rc<Settings>>,
     settings_version: Cell<u64>,
     waiting: RefCell<[BinaryHeap<Waiting>; 4]>,
+    /// Bytes received since memory was last looked at.
+    unwatched_bytes: Cell<usize>,
 }
 
 /// A connection that waits for an offset.
@@ -114,6 +117,7 @@ impl Worker {
             settings: RefCell::new(Rc::new(server.settings())),
             settings_version: Cell::new(server.settings_version()),
             waiting: RefCell::default(),
+            unwatched_bytes: Cell::new(0),
         }
     }
 
@@ -126,6 +130,18 @@ impl Worker {
             *self.settings.borrow_mut() = Rc::new(self.server.settings());
         }
         Rc::clone(&self.settings.borrow())
+    }
+
+    /// Notes that bytes were received, and keeps memory within `maxmemory` now and then. No
+    /// shard may be locked by this thread.
+    #[inline]
+    pub fn watch_memory(&self, received: usize) {
+        let bytes = self.unwatched_bytes.get() + received;
+        self.unwatched_bytes.set(bytes);
+        if bytes >= UNWATCHED_BYTES {
+            self.unwatched_bytes.set(0);
+            self.server.relieve_memory(true);
+        }
     }
 
     /// Wakes `waker` once `offset` is committed at `level`, or its wait has failed.
@@ -165,12 +181,13 @@ impl Worker {
     }
 
     /// Takes over a connected socket.
-    pub fn adopt(self: &Rc<Self>, stream: Stream) {
+    pub fn adopt(self: &Rc<Self>, stream: Stream, seat: Option<Seat>) {
         self.handle.connections.fetch_add(1, Ordering::Relaxed);
         let worker = Rc::clone(self);
         tokio::task::spawn_local(async move {
             connection::serve(&worker, stream).await;
             worker.handle.connections.fetch_sub(1, Ordering::Relaxed);
+            drop(seat);
         });
     }
 }
@@ -202,5 +219,7 @@ pub fn run_worker(
     Ok(())
 }
 
+/// How much a worker receives before it looks at the memory in use.
+const UNWATCHED_BYTES: usize = 64 * 1024;
 /// Bytes read from a socket at once.
 const READ_BUFFER: usize = 64 * 1024;

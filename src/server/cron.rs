@@ -19,13 +19,14 @@ pub async fn run(server: &'static Server) {
     tokio::task::spawn_local(tick_in_sync_set(server));
     tokio::task::spawn_local(ping_replicas(server));
     tokio::task::spawn_local(sample(server));
+    tokio::task::spawn_local(relieve_memory(server));
     let mut scratch = Scratch::default();
     loop {
         tokio::time::sleep(EXPIRY_INTERVAL).await;
         // A pause promises that the data stands still.
         let may_write = !server
             .gates
-            .has(Gates::REPLICA | Gates::LOADING | Gates::NO_REPLICAS | Gates::PAUSED_WRITES);
+            .has(Gates::REPLICA | Gates::LOADING | Gates::NO_REPLICAS | Gates::TOO_FEW_REPLICAS | Gates::PAUSED_WRITES);
         if may_write && server.active_expire.load(Ordering::Relaxed) {
             expire(server, &mut scratch);
         }
@@ -63,8 +64,36 @@ async fn sample(server: &'static Server) {
             let memory = crate::allocator::stats().allocated as u64;
             stats.peak_memory.fetch_max(memory, Ordering::Relaxed);
             close_idle_clients(server);
+            wake_slow_readers(server);
         }
-        server.watch_memory();
+        server.watch_replicas();
+    }
+}
+
+/// Keeps memory within `maxmemory`.
+async fn relieve_memory(server: &'static Server) {
+    loop {
+        tokio::time::sleep(MEMORY_INTERVAL).await;
+        if server.live.limits_memory() || server.gates.has(Gates::OUT_OF_MEMORY) {
+            server.relieve_memory(false);
+        }
+    }
+}
+
+/// Lets connections look at their output limits: the soft one is exceeded by time passing
+/// and both by `CONFIG SET`, neither of which makes a connection's task run.
+fn wake_slow_readers(server: &Server) {
+    let limits = [ClientKind::Normal, ClientKind::PubSub].map(|kind| server.output_limit(kind));
+    if limits.iter().all(|limit| limit.hard == 0 && limit.soft == 0) {
+        return;
+    }
+    for client in server.clients.all() {
+        let limit = server.output_limit(client.kind());
+        let pending = client.output_bytes.load(Ordering::Relaxed);
+        let over = |bound: usize| bound > 0 && pending > bound;
+        if over(limit.hard) || over(limit.soft) {
+            client.wake();
+        }
     }
 }
 
@@ -75,10 +104,15 @@ fn close_idle_clients(server: &Server) {
     if timeout == 0 {
         return;
     }
+    // Who is paused cannot be told from who is idle.
+    if server.gates.has(Gates::PAUSED | Gates::PAUSED_WRITES) {
+        return;
+    }
     let oldest = time::unix_ms() - timeout as i64 * 1000;
     for client in server.clients.all() {
         if client.kind() == ClientKind::Normal
             && !client.blocked.load(Ordering::Relaxed)
+            && client.held_bytes.load(Ordering::Relaxed) == 0
             && client.active_ms.load(Ordering::Relaxed) < oldest
         {
             tracing::debug!(client = client.id, "closing an idle client");
@@ -107,6 +141,7 @@ async fn ping_replicas(server: &'static Server) {
 }
 
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
+const MEMORY_INTERVAL: Duration = Duration::from_millis(10);
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
 /// A quarter of the interval.
 const EXPIRY_BUDGET: Duration = Duration::from_millis(25);

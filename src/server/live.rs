@@ -15,6 +15,8 @@ pub struct Live {
     sync_level: AtomicU8,
     held_per_client: AtomicUsize,
     query_buffer: AtomicUsize,
+    held_in_all: AtomicUsize,
+    limits_memory: AtomicBool,
     max_clients: AtomicUsize,
     keepalive_seconds: AtomicU64,
     requires_password: AtomicBool,
@@ -31,6 +33,10 @@ pub struct LiveValues {
     pub sync_level: AckLevel,
     /// Held bytes at which a client's socket is no longer read.
     pub held_per_client: usize,
+    /// `held-reply-total-limit` in bytes.
+    pub held_in_all: usize,
+    /// Whether `maxmemory` is set.
+    pub limits_memory: bool,
     /// `client-query-buffer-limit` in bytes.
     pub query_buffer: usize,
     /// `maxclients`.
@@ -54,6 +60,10 @@ impl Live {
             .store(values.sync_level as u8, Ordering::Relaxed);
         self.held_per_client
             .store(values.held_per_client, Ordering::Relaxed);
+        self.held_in_all
+            .store(values.held_in_all, Ordering::Relaxed);
+        self.limits_memory
+            .store(values.limits_memory, Ordering::Relaxed);
         self.query_buffer
             .store(values.query_buffer, Ordering::Relaxed);
         self.max_clients
@@ -101,6 +111,17 @@ impl Live {
     /// Held bytes at which a client's socket is no longer read.
     pub fn held_per_client(&self) -> usize {
         self.held_per_client.load(Ordering::Relaxed)
+    }
+
+    /// Held bytes of all clients at which sockets are no longer read.
+    pub fn held_in_all(&self) -> usize {
+        self.held_in_all.load(Ordering::Relaxed)
+    }
+
+    /// Whether `maxmemory` is set.
+    #[inline]
+    pub fn limits_memory(&self) -> bool {
+        self.limits_memory.load(Ordering::Relaxed)
     }
 
     /// `client-query-buffer-limit` in bytes.

@@ -2,6 +2,7 @@
 
 mod command_stats;
 mod cron;
+mod eviction;
 mod live;
 pub mod logging;
 mod pause;

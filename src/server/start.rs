@@ -291,6 +291,8 @@ pub(super) fn live_values(config: &Config) -> LiveValues {
         },
         sync_level: config.sync_ack,
         held_per_client: config.held_reply_limit,
+        held_in_all: config.held_reply_total_limit,
+        limits_memory: config.maxmemory > 0,
         query_buffer: config.client_query_buffer_limit,
         max_clients: config.maxclients,
         keepalive_seconds: config.tcp_keepalive_seconds,

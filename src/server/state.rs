@@ -1,5 +1,6 @@
 //! What the server owns. It lives until the process ends.
 
+use super::eviction::Evictor;
 use super::live::{Live, OutputLimit};
 use super::pause::Pause;
 use super::stats::Stats;
@@ -12,12 +13,12 @@ use crate::keyspace::Keyspace;
 use crate::net::{ClientKind, Registry, WorkerHandle};
 use crate::observe::{LatencyMonitor, SlowLog};
 use crate::protocol::{Reply, WireError};
-use crate::replication::Replication;
+use crate::replication::{LinkState, ReplicaLink, Replication};
 use crate::snapshot::Snapshots;
 use crate::time::{self, Instant};
 use crate::write_log::WriteLog;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
@@ -49,12 +50,16 @@ pub struct Server {
     pub latency: LatencyMonitor,
     /// `CLIENT PAUSE`.
     pub pause: Pause,
+    /// Makes room when memory is full.
+    pub(super) evictor: Evictor,
     /// The clients.
     pub clients: Registry,
     /// This node's role and its links.
     pub replication: Replication,
     /// Its snapshots.
     pub snapshots: Snapshots,
+    /// Bytes of held replies in all connections, in whole units: see `net::connection`.
+    pub held_bytes: AtomicUsize,
     /// The append-only file.
     pub aof: Aof,
     /// Identifies this run of the process.
@@ -90,9 +95,11 @@ impl Server {
             slow_log: SlowLog::default(),
             latency: LatencyMonitor::default(),
             pause: Pause::default(),
+            evictor: Evictor::default(),
             clients: Registry::default(),
             replication: Replication::new(),
             snapshots: Snapshots::default(),
+            held_bytes: AtomicUsize::new(0),
             aof: Aof::new(),
             run_id: crate::random::hex40(),
             started: Instant::now(),
@@ -129,6 +136,7 @@ impl Server {
         super::logging::set_level(config.loglevel);
         self.log.set_backlog(config.repl_backlog_size);
         self.watch_memory();
+        self.watch_replicas();
         if let Some(authority) = self.authority.get() {
             authority.tell(Event::Rules(self.rules()));
         }
@@ -232,16 +240,29 @@ impl Server {
         ))
     }
 
-    /// Refuses commands that need memory while more than `maxmemory` is in use. A replica
-    /// follows its primary whatever that takes.
-    ///
-    /// Not done: eviction. Every policy refuses as `noeviction` does.
-    pub fn watch_memory(&self) {
-        let most = self.config.current().maxmemory;
-        let full = most > 0
-            && !self.replication.is_replica()
-            && crate::allocator::stats().allocated as u64 > most;
-        self.gates.set(Gates::OUT_OF_MEMORY, full);
+    /// Replicas that are online and have acknowledged within `min-replicas-max-lag`; `None`
+    /// where that is not asked for.
+    pub fn good_replicas(&self) -> Option<usize> {
+        let config = self.config.current();
+        let (least, lag) = (config.min_replicas_to_write, config.min_replicas_max_lag_seconds);
+        if least == 0 || lag == 0 {
+            return None;
+        }
+        let good = |link: &&Arc<ReplicaLink>| {
+            *link.state.lock() == LinkState::Online
+                && link.acked_at.lock().elapsed().as_secs() <= lag
+        };
+        Some(self.replication.links().iter().filter(good).count())
+    }
+
+    /// Refuses writes while there are fewer good replicas than `min-replicas-to-write`.
+    pub fn watch_replicas(&self) {
+        let least = self.config.current().min_replicas_to_write;
+        let too_few = !self.replication.is_replica()
+            && self.good_replicas().is_some_and(|good| good < least);
+        if too_few != self.gates.has(Gates::TOO_FEW_REPLICAS) {
+            self.gates.set(Gates::TOO_FEW_REPLICAS, too_few);
+        }
     }
 
     /// A copy of the settings.
@@ -264,6 +285,12 @@ impl Server {
     /// Held bytes at which a client's socket is no longer read.
     pub fn held_reply_limit(&self) -> usize {
         self.live.held_per_client()
+    }
+
+    /// Whether held replies take so much memory that sockets are not to be read.
+    #[inline]
+    pub fn holds_too_much(&self) -> bool {
+        self.held_bytes.load(Ordering::Relaxed) >= self.live.held_in_all()
     }
 
     /// `client-query-buffer-limit` in bytes.

@@ -53,6 +53,11 @@ impl Stats {
         self.expired_keys.fetch_add(keys, Ordering::Relaxed);
     }
 
+    /// Counts a key that was evicted.
+    pub fn count_evicted(&self) {
+        self.evicted_keys.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts hash fields that expired.
     pub fn count_expired_fields(&self, fields: u64) {
         self.expired_fields.fetch_add(fields, Ordering::Relaxed);

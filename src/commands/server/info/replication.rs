@@ -19,6 +19,9 @@ pub(super) fn replication(context: &SessionContext<'_>, text: &mut Text) {
     let members = server.authority().members();
     let links = server.replication.links();
     text.field("connected_slaves", links.len());
+    if let Some(good) = server.good_replicas() {
+        text.field("min_slaves_good_slaves", good);
+    }
     for (i, link) in links.iter().enumerate() {
         let member = members.iter().find(|member| member.id == link.id);
         text.field(&format!("slave{i}"), replica_line(link, member));
