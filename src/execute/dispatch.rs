@@ -290,7 +290,9 @@ fn node_gates(
         return Err(server.file_error());
     }
     if gates & (Gates::NO_REPLICAS | Gates::TOO_FEW_REPLICAS) != 0
-        && gates & Gates::READ_ONLY == 0 && writes {
+        && gates & Gates::READ_ONLY == 0
+        && writes
+    {
         return Err(errors::NO_REPLICAS);
     }
     if gates & Gates::READ_ONLY != 0 && writes {

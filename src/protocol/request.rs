@@ -244,6 +244,10 @@ impl RequestReader {
 
     /// Gives back memory that a large request needed.
     pub fn shrink(&mut self) {
+        // What has been found of a request that is not complete is still needed.
+        if self.started {
+            return;
+        }
         if self.ranges.capacity() > 1024 {
             self.ranges = Vec::new();
         }
@@ -407,6 +411,36 @@ mod tests {
                 input.escape_ascii()
             );
         }
+    }
+
+    /// Shrinking between two reads once dropped the arguments found so far, so that a request
+    /// of thousands of arguments was misread.
+    #[test]
+    fn shrinking_keeps_a_request_that_is_not_complete() {
+        let args: Vec<Vec<u8>> = (0..3000).map(|i| i.to_string().into_bytes()).collect();
+        let mut input = Vec::new();
+        encode_header(&mut input, b'*', args.len());
+        for arg in &args {
+            encode_bulk(&mut input, arg);
+        }
+        let (mut reader, limits) = (RequestReader::default(), Limits::default());
+        for have in [input.len() / 2, input.len() - 1] {
+            assert_eq!(
+                reader.parse(&input[..have], &limits),
+                Ok(Parsed::Incomplete)
+            );
+            reader.shrink();
+        }
+        assert_eq!(
+            reader.parse(&input, &limits),
+            Ok(Parsed::Request(input.len()))
+        );
+        assert!(
+            reader
+                .args(&input)
+                .iter()
+                .eq(args.iter().map(Vec::as_slice))
+        );
     }
 
     #[test]

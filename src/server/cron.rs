@@ -24,9 +24,13 @@ pub async fn run(server: &'static Server) {
     loop {
         tokio::time::sleep(EXPIRY_INTERVAL).await;
         // A pause promises that the data stands still.
-        let may_write = !server
-            .gates
-            .has(Gates::REPLICA | Gates::LOADING | Gates::NO_REPLICAS | Gates::TOO_FEW_REPLICAS | Gates::PAUSED_WRITES);
+        let may_write = !server.gates.has(
+            Gates::REPLICA
+                | Gates::LOADING
+                | Gates::NO_REPLICAS
+                | Gates::TOO_FEW_REPLICAS
+                | Gates::PAUSED_WRITES,
+        );
         if may_write && server.active_expire.load(Ordering::Relaxed) {
             expire(server, &mut scratch);
         }
@@ -84,7 +88,10 @@ async fn relieve_memory(server: &'static Server) {
 /// and both by `CONFIG SET`, neither of which makes a connection's task run.
 fn wake_slow_readers(server: &Server) {
     let limits = [ClientKind::Normal, ClientKind::PubSub].map(|kind| server.output_limit(kind));
-    if limits.iter().all(|limit| limit.hard == 0 && limit.soft == 0) {
+    if limits
+        .iter()
+        .all(|limit| limit.hard == 0 && limit.soft == 0)
+    {
         return;
     }
     for client in server.clients.all() {

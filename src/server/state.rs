@@ -244,7 +244,10 @@ impl Server {
     /// where that is not asked for.
     pub fn good_replicas(&self) -> Option<usize> {
         let config = self.config.current();
-        let (least, lag) = (config.min_replicas_to_write, config.min_replicas_max_lag_seconds);
+        let (least, lag) = (
+            config.min_replicas_to_write,
+            config.min_replicas_max_lag_seconds,
+        );
         if least == 0 || lag == 0 {
             return None;
         }
@@ -258,8 +261,8 @@ impl Server {
     /// Refuses writes while there are fewer good replicas than `min-replicas-to-write`.
     pub fn watch_replicas(&self) {
         let least = self.config.current().min_replicas_to_write;
-        let too_few = !self.replication.is_replica()
-            && self.good_replicas().is_some_and(|good| good < least);
+        let too_few =
+            !self.replication.is_replica() && self.good_replicas().is_some_and(|good| good < least);
         if too_few != self.gates.has(Gates::TOO_FEW_REPLICAS) {
             self.gates.set(Gates::TOO_FEW_REPLICAS, too_few);
         }
