@@ -7,16 +7,16 @@ use super::stream::Stream;
 use super::window::Filled;
 use super::worker::Worker;
 use crate::commit::{AckLevel, Verdict};
-use crate::execute::{After, Batch, BlockOn, Done, Request, Settings, dispatch};
+use crate::execute::{After, Batch, BlockOn, Done, Request, dispatch};
 use crate::protocol::{Args, Limits, Reply, RequestReader, WireError};
 use crate::server::{CommandClock, Server};
-use crate::time::{self, Instant};
+use crate::time::{self, Instant, UnixMs};
 use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -66,6 +66,7 @@ struct Connection<'w> {
     full_at: usize,
     /// `pending` begins with requests that were not looked at because the output was full.
     interrupted: bool,
+    waker_is_known: bool,
 }
 
 struct Blocked {
@@ -125,6 +126,7 @@ impl<'w> Connection<'w> {
             held: HeldShare::new(server),
             full_at: 0,
             interrupted: false,
+            waker_is_known: false,
         }
     }
 
@@ -163,10 +165,11 @@ impl<'w> Connection<'w> {
         }
     }
 
-    fn remember_waker(&self, cx: &Context<'_>) {
-        let mut slot = self.client.info.waker.lock();
-        if !slot.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
-            *slot = Some(cx.waker().clone());
+    /// Lets others wake the task. A task's waker is the same at every poll.
+    fn remember_waker(&mut self, cx: &Context<'_>) {
+        if !self.waker_is_known {
+            *self.client.info.waker.lock() = Some(cx.waker().clone());
+            self.waker_is_known = true;
         }
     }
 
@@ -349,11 +352,12 @@ impl<'w> Connection<'w> {
         let worker = Rc::clone(self.worker);
         let server = worker.server;
         let settings = worker.settings();
+        let now = time::unix_ms();
         let mut scratch = worker.scratch.borrow_mut();
         let mut batch = Batch {
             server,
             settings: &settings,
-            now: time::unix_ms(),
+            now,
             scratch: &mut scratch,
             clock: CommandClock::new(&worker.counts),
         };
@@ -431,7 +435,7 @@ impl<'w> Connection<'w> {
         drop(scratch);
         drop(window);
         self.reader.shrink();
-        self.after_batch(&settings, bytes.len(), executed);
+        self.after_batch(now, bytes.len(), executed);
         at
     }
 
@@ -496,18 +500,21 @@ impl<'w> Connection<'w> {
     }
 
     /// Wakes the log's consumers and publishes what changed.
-    fn after_batch(&mut self, _settings: &Settings, received: usize, executed: u64) {
+    fn after_batch(&mut self, now: UnixMs, received: usize, executed: u64) {
         let server = self.worker.server;
-        server.log.notify();
+        if server.log.is_recording() {
+            server.log.notify();
+        }
         if server.live.limits_memory() {
             self.worker.watch_memory(received);
         }
         server.stats.count_batch(received, executed);
         self.client.publish();
         let info = &self.client.info;
-        info.active_ms.store(time::unix_ms(), Ordering::Relaxed);
-        info.bytes_in.fetch_add(received as u64, Ordering::Relaxed);
-        info.commands.fetch_add(executed, Ordering::Relaxed);
+        info.active_ms.store(now, Ordering::Relaxed);
+        // Only this connection writes them, so nobody's count is lost.
+        add(&info.bytes_in, received as u64);
+        add(&info.commands, executed);
     }
 
     /// Whether the connection may go on: it is not blocked, or what it waited for is there.
@@ -656,6 +663,12 @@ impl Drop for HeldShare {
 const HELD_UNIT: usize = 4096;
 /// How much output one batch may add before some of it is sent.
 const OUTPUT_AT_ONCE: usize = 1 << 20;
+/// Adds to a counter that one thread writes: cheaper than an atomic addition.
+#[inline]
+fn add(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+}
+
 /// How often a connection reads before the others get their turn.
 const READS_PER_TURN: usize = 8;
 /// How many pipelined requests are looked at before they are executed.

@@ -322,8 +322,10 @@ impl<T: Item, const SKIP: u32> Table<T, SKIP> {
         if candidates != 0
             && let Some(raw) = pointer(words[candidates.trailing_zeros() as usize])
         {
-            prefetch_line(raw.as_ptr());
-            prefetch_line(raw.as_ptr().wrapping_add(64));
+            // The header and key, and as much of a small value as is likely to be read.
+            for line in 0..4 {
+                prefetch_line(raw.as_ptr().wrapping_add(64 * line));
+            }
         }
     }
 
