@@ -1,42 +1,39 @@
-//! PLACEHOLDER until the append-only file room lands.
+//! Consumer one of the write log: the append-only file.
+//!
+//! The file is a folder of files, as Redis 7 lays it out: a *base* (the data at some instant),
+//! *increments* (what happened since, one after the other), and a *manifest* that names them.
+//! Lockstep adds comments that say which replication id and offset the file has got to, which
+//! Redis skips: a node that restarts resumes from there.
+//!
+//! ```text
+//! write log ──► writer thread ──► increment ──fsync──► fsynced offset ──► in-sync set, FACK
+//! snapshot  ──► rewrite thread ─► new base ──► manifest names it and what came after it
+//! ```
+//! `manifest` and `annotation` are the formats, `load` reads everything at start, `writer` is
+//! the thread that writes and fsyncs, `rewrite` makes a new base, `handle` is what the rest of
+//! the server sees and what the threads share.
+//!
+//! What must stay true:
+//! * the manifest names a chain that is complete at every moment: an increment is in it before
+//!   a byte of the log goes there, a base only once it is whole and fsynced;
+//! * annotations stand between whole units, and never claim more than what precedes them;
+//! * the fsynced offset is told only for what a restart would find: not while the files are
+//!   those of an older history (after a full copy, or before the first base);
+//! * a failed fsync is never repeated as if nothing had happened. With `always` the server
+//!   stops; otherwise writes are refused until new files have been made from memory.
+//!
+//! Not done: the log grows in memory while the disk does not take it (writers are not held
+//! back, except by held replies under `always`).
 
-use crate::server::Server;
-use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::watch;
+mod annotation;
+mod empty_rdb;
+mod handle;
+mod load;
+mod manifest;
+mod rewrite;
+mod writer;
 
-pub struct Aof {
-    fsynced: AtomicU64,
-    events: watch::Sender<u64>,
-}
-
-impl Aof {
-    pub fn new() -> Self {
-        Aof {
-            fsynced: AtomicU64::new(0),
-            events: watch::channel(0).0,
-        }
-    }
-    /// The offset up to which the file is fsynced.
-    pub fn fsynced(&self) -> u64 {
-        self.fsynced.load(Ordering::SeqCst)
-    }
-    /// Loads what is there and starts to write.
-    pub fn open(&self, _server: &'static Server) -> Result<(), std::io::Error> {
-        Ok(())
-    }
-    /// Writes and fsyncs the rest.
-    pub fn close(&self) {}
-    /// What went wrong last.
-    pub fn last_error(&self) -> Option<String> {
-        None
-    }
-    /// Changes whenever the fsynced offset does.
-    pub fn fsync_events(&self) -> watch::Receiver<u64> {
-        self.events.subscribe()
-    }
-    pub fn suspend(&self, _server: &'static Server) {}
-    /// The data was replaced by a full copy: the files must be made anew.
-    pub fn after_full_sync(&self, _server: &'static Server) {}
-    /// The replication id changed: the file must say so from here on.
-    pub fn identity_changed(&self, _server: &'static Server) {}
-}
+pub use annotation::Annotation;
+pub use handle::{Aof, AofStatus};
+pub use load::LoadError;
+pub use manifest::{FileInfo, Kind, Manifest, ManifestError};

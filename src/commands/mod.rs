@@ -14,6 +14,7 @@ pub mod handler;
 pub mod hashes;
 pub mod introspection;
 pub mod key_positions;
+pub mod persistence;
 #[cfg(test)]
 mod replay_tests;
 pub mod replication;

@@ -20,6 +20,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     super::replication::COMMANDS,
     super::transactions::COMMANDS,
     super::server::COMMANDS,
+    super::persistence::COMMANDS,
 ];
 
 /// A declared command with what follows from the declaration.

@@ -198,7 +198,7 @@ impl InSyncSet {
                     };
                 }
             }
-            Event::LocalFsynced(offset) => self.local_fsynced = self.local_fsynced.max(offset),
+            Event::LocalFsynced(offset) => self.local_fsynced = offset,
             Event::Rules(rules) => self.rules = rules,
             Event::Role(primary) => {
                 self.primary = primary;

@@ -188,6 +188,7 @@ async fn run_link(
 fn introduction(server: &'static Server) -> Introduction {
     let config = server.config.current();
     let knows_history = server.log.is_recording();
+    let end = server.log.end();
     let announced = config.replica_announce_port;
     Introduction {
         port: if announced == 0 {
@@ -200,8 +201,8 @@ fn introduction(server: &'static Server) -> Introduction {
             .masterauth
             .clone()
             .map(|password| (config.masteruser.clone(), password)),
-        replid: knows_history.then(|| server.replication.replid()),
-        offset: server.log.end(),
+        replid: knows_history.then(|| server.replication.known_as(end)),
+        offset: end,
     }
 }
 

@@ -166,6 +166,24 @@ impl Replication {
         self.identity.lock().replid = replid;
     }
 
+    /// A primary that has started from a file goes on under a new id: replicas may have had
+    /// more of the old history than the file. Up to `offset` the two are the same.
+    pub fn renew(&self, offset: u64) {
+        let mut identity = self.identity.lock();
+        let old = std::mem::replace(&mut identity.replid, crate::random::hex40());
+        identity.previous = Some((old, offset));
+    }
+
+    /// The id under which this node is best known at `offset`, the end of its log: the
+    /// previous one if nothing has happened since.
+    pub fn known_as(&self, offset: u64) -> String {
+        let identity = self.identity.lock();
+        match &identity.previous {
+            Some((id, until)) if *until == offset => id.clone(),
+            _ => identity.replid.clone(),
+        }
+    }
+
     /// Draws a new id without a past, so that replicas must resynchronise in full.
     pub fn change_id(&self) {
         let mut identity = self.identity.lock();

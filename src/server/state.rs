@@ -142,8 +142,22 @@ impl Server {
         }
     }
 
+    /// Publishes the configuration's values, and lets the rooms that keep files follow it.
+    pub fn config_changed(&'static self) {
+        self.apply_config();
+        self.aof.configure(self);
+    }
+
     fn rules(&self) -> Rules {
-        super::start::rules(&self.config.current())
+        let mut rules = super::start::rules(&self.config.current());
+        // While there is no file that a restart would load, no reply can wait for it.
+        rules.local_fsync &= self.aof.is_writing();
+        rules
+    }
+
+    /// Tells the in-sync set by which rules it works now.
+    pub fn refresh_rules(&self) {
+        self.authority().tell(Event::Rules(self.rules()));
     }
 
     /// Who decides membership.

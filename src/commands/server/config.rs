@@ -35,7 +35,7 @@ pub(super) fn set(
         .config
         .set(&pairs, local, apply)
         .map_err(|error| WireError::new(error.to_string()))?;
-    server.apply_config();
+    server.config_changed();
     for name in &change.inert {
         tracing::warn!(option = name, "this option has no effect in Lockstep");
     }

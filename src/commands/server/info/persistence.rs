@@ -2,6 +2,7 @@
 
 use super::Text;
 use crate::execute::{Gates, SessionContext};
+use crate::time::Duration;
 use std::sync::atomic::Ordering::Relaxed;
 
 pub(super) fn persistence(context: &SessionContext<'_>, text: &mut Text) {
@@ -19,14 +20,27 @@ pub(super) fn persistence(context: &SessionContext<'_>, text: &mut Text) {
     text.field("rdb_current_bgsave_time_sec", -1);
     text.field("rdb_saves", 0);
     text.flag("aof_enabled", server.config.current().appendonly);
-    text.flag("aof_rewrite_in_progress", false);
+    let aof = server.aof.status();
+    let seconds = |time: Option<Duration>| time.map_or(-1, |time| time.as_secs() as i64);
+    text.flag("aof_rewrite_in_progress", aof.rewriting_since.is_some());
     text.flag("aof_rewrite_scheduled", false);
-    text.field("aof_last_rewrite_time_sec", -1);
-    text.field("aof_current_rewrite_time_sec", -1);
-    text.field("aof_last_bgrewrite_status", "ok");
+    text.field("aof_last_rewrite_time_sec", seconds(aof.last_rewrite_took));
+    let current = aof.rewriting_since.map(|since| since.elapsed());
+    text.field("aof_current_rewrite_time_sec", seconds(current));
+    text.field("aof_last_bgrewrite_status", status(aof.last_rewrite_failed));
+    text.field("aof_rewrites", aof.rewrites);
     text.field(
         "aof_last_write_status",
         status(server.aof.last_error().is_some()),
     );
+    if server.config.current().appendonly {
+        text.field("aof_current_size", aof.current_bytes);
+        text.field("aof_base_size", aof.base_bytes);
+        text.field("aof_delayed_fsync", aof.delayed_fsyncs);
+    }
     text.field("aof_fsynced_offset", server.aof.fsynced());
+    text.flag("snapshot_in_progress", server.snapshots.in_progress());
+    let (done, total) = server.snapshots.progress();
+    text.field("snapshot_keys_done", done);
+    text.field("snapshot_keys_total", total);
 }

@@ -1,0 +1,487 @@
+//! What the rest of the server sees of the append-only file, and what its threads share.
+//!
+//! Lock order: shards, then the gate, then the log's and the in-sync set's own locks. The
+//! lock of the files is never taken under the gate.
+
+use super::load::{self, LoadError};
+use super::manifest::{FileInfo, Manifest};
+use super::{rewrite, writer};
+use crate::commit::Event;
+use crate::config::AppendFsync;
+use crate::execute::Gates;
+use crate::server::Server;
+use crate::snapshot;
+use crate::time::{Duration, Instant};
+use crate::write_log::ConsumerId;
+use parking_lot::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread::Thread;
+use tokio::sync::watch;
+
+/// The append-only file; one for a server.
+pub struct Aof {
+    fsynced: AtomicU64,
+    events: watch::Sender<u64>,
+    writing: AtomicBool,
+    pub(super) gate: Mutex<Gate>,
+    pub(super) files: Mutex<Files>,
+    writer: Mutex<Option<Thread>>,
+    error: Mutex<Option<String>>,
+    pub(super) status: Mutex<AofStatus>,
+    pub(super) current_bytes: AtomicU64,
+}
+
+/// Numbers for `INFO persistence`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AofStatus {
+    /// Whether a rewrite runs.
+    pub rewriting_since: Option<Instant>,
+    /// How long the last rewrite took.
+    pub last_rewrite_took: Option<Duration>,
+    /// Whether the last rewrite failed.
+    pub last_rewrite_failed: bool,
+    /// Rewrites that were begun.
+    pub rewrites: u64,
+    /// Bytes of all files after the last rewrite, or at start.
+    pub base_bytes: u64,
+    /// Bytes of all files.
+    pub current_bytes: u64,
+    /// Fsyncs that took over a second (`aof_delayed_fsync`).
+    pub delayed_fsyncs: u64,
+}
+
+/// Whether the log goes to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// `appendonly no`.
+    Off,
+    /// The data is being replaced: the files hold an older history and get nothing more.
+    Suspended,
+    /// Everything goes to a file.
+    On,
+}
+
+/// What the writer must know before it reads the log.
+pub(super) struct Gate {
+    pub mode: Mode,
+    /// Grows whenever the log that the writer follows becomes another.
+    pub generation: u64,
+    pub consumer: Option<ConsumerId>,
+    /// Whether the manifest names the increment being written.
+    pub linked: bool,
+    pub switch: Option<Switch>,
+    /// An annotation is due though nothing was written.
+    pub annotate: bool,
+    pub closing: Option<mpsc::Sender<()>>,
+    pub rewriting: bool,
+    /// New files are to be made once the running rewrite ends.
+    pub fresh_wanted: bool,
+    /// When a rewrite that failed is tried again.
+    pub retry_at: Option<Instant>,
+    /// Where and with which file the writer begins.
+    pub begin: Option<Begin>,
+}
+
+/// The writer is to go on in a new increment from an offset.
+pub(super) struct Switch {
+    pub at: u64,
+    pub selected: Option<crate::keyspace::DbIndex>,
+    /// Whether the files of before are of another history.
+    pub fresh: bool,
+    pub done: mpsc::Sender<Result<FileInfo, String>>,
+}
+
+/// An increment that exists already, to be continued.
+pub(super) struct Begin {
+    pub info: FileInfo,
+    pub at: u64,
+}
+
+/// The files on disk.
+#[derive(Default)]
+pub(super) struct Files {
+    pub dir: PathBuf,
+    pub prefix: String,
+    pub manifest: Manifest,
+}
+
+impl Files {
+    pub fn manifest_name(&self) -> String {
+        format!("{}.manifest", self.prefix)
+    }
+
+    pub fn path(&self, info: &FileInfo) -> PathBuf {
+        self.dir.join(&info.name)
+    }
+
+    pub fn persist(&self) -> std::io::Result<()> {
+        self.manifest.persist(&self.dir, &self.manifest_name())
+    }
+
+    /// Bytes of all files that would be loaded.
+    pub fn bytes(&self) -> u64 {
+        let len = |info| std::fs::metadata(self.path(info)).map_or(0, |m| m.len());
+        self.manifest.to_load().map(len).sum()
+    }
+}
+
+impl Default for Aof {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Aof {
+    /// Nothing is open yet.
+    pub fn new() -> Self {
+        Aof {
+            fsynced: AtomicU64::new(0),
+            events: watch::channel(0).0,
+            writing: AtomicBool::new(false),
+            gate: Mutex::new(Gate {
+                mode: Mode::Off,
+                generation: 0,
+                consumer: None,
+                linked: false,
+                switch: None,
+                annotate: false,
+                closing: None,
+                rewriting: false,
+                fresh_wanted: false,
+                retry_at: None,
+                begin: None,
+            }),
+            files: Mutex::default(),
+            writer: Mutex::new(None),
+            error: Mutex::new(None),
+            status: Mutex::default(),
+            current_bytes: AtomicU64::new(0),
+        }
+    }
+
+    // --- for everybody ---
+
+    /// The offset up to which the file is fsynced.
+    pub fn fsynced(&self) -> u64 {
+        self.fsynced.load(Ordering::SeqCst)
+    }
+
+    /// Whether the log goes to a file now.
+    pub fn is_writing(&self) -> bool {
+        self.writing.load(Ordering::SeqCst)
+    }
+
+    /// What went wrong last, while it is not mended.
+    pub fn last_error(&self) -> Option<String> {
+        self.error.lock().clone()
+    }
+
+    /// Changes whenever the fsynced offset does.
+    pub fn fsync_events(&self) -> watch::Receiver<u64> {
+        self.events.subscribe()
+    }
+
+    /// Numbers for `INFO`.
+    pub fn status(&self) -> AofStatus {
+        AofStatus {
+            current_bytes: self.current_bytes.load(Ordering::Relaxed),
+            ..*self.status.lock()
+        }
+    }
+
+    // --- start and stop ---
+
+    /// Loads what is there and starts to write.
+    ///
+    /// # Errors
+    /// The data is then incomplete and must not be served.
+    pub fn open(&self, server: &'static Server) -> Result<(), LoadError> {
+        let config = server.config.current();
+        let (dir, name) = {
+            let mut files = self.files.lock();
+            files.dir = config.dir.join(&config.appenddirname);
+            files.prefix.clone_from(&config.appendfilename);
+            (files.dir.clone(), files.manifest_name())
+        };
+        if !config.appendonly {
+            return Ok(());
+        }
+        let io_error = |doing, path: &Path| {
+            let path = path.to_owned();
+            move |source| LoadError::Io {
+                doing,
+                path,
+                source,
+            }
+        };
+        std::fs::create_dir_all(&dir).map_err(io_error("create", &dir))?;
+        rewrite::adopt_single_file(server, &dir, &name).map_err(io_error("move into", &dir))?;
+        let loaded = load::load(server, &dir, &name)?;
+        let known = match &loaded.annotation {
+            Some(annotation) if loaded.measure == 0 => {
+                server.replication.restore(annotation.replid.clone());
+                true
+            }
+            // Commands nobody counted follow: the data is of no history that others know.
+            _ => false,
+        };
+        let offset = loaded.annotation.as_ref().map_or(0, |a| a.offset) + loaded.measure;
+        server.log.restart_at(offset);
+        server.log.set_selected(loaded.db);
+        server.log.start_recording();
+        if known && config.replicaof.is_none() {
+            server.replication.renew(offset);
+        }
+        tracing::info!(
+            commands = loaded.commands,
+            bytes = loaded.bytes,
+            offset,
+            "append-only file loaded"
+        );
+        let begin = {
+            let mut files = self.files.lock();
+            files.manifest = loaded.manifest;
+            let begun = rewrite::prepare_files(&mut files);
+            let info = begun.map_err(io_error("write into", &dir))?;
+            let bytes = files.bytes();
+            self.current_bytes.store(bytes, Ordering::Relaxed);
+            self.status.lock().base_bytes = bytes;
+            Begin { info, at: offset }
+        };
+        {
+            let mut gate = self.gate.lock();
+            gate.mode = Mode::On;
+            gate.linked = true;
+            gate.annotate = true;
+            gate.generation += 1;
+            gate.consumer = Some(self.consume(server, offset));
+            gate.begin = Some(begin);
+            self.writing.store(true, Ordering::SeqCst);
+        }
+        server.refresh_rules();
+        self.start_writer(server)
+            .map_err(io_error("start a thread for", &dir))
+    }
+
+    /// Writes and fsyncs the rest.
+    pub fn close(&self) {
+        // Files that are being made for the first time are worth waiting for.
+        while {
+            let gate = self.gate.lock();
+            gate.mode == Mode::On && !gate.linked && gate.rewriting
+        } {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if self.writer.lock().is_none() {
+            return;
+        }
+        let (sender, closed) = mpsc::channel();
+        self.gate.lock().closing = Some(sender);
+        self.wake();
+        // An error says that the writer has ended, which is as good.
+        let _ = closed.recv();
+    }
+
+    // --- what happens to the server ---
+
+    /// The configuration has changed: starts or stops writing.
+    pub fn configure(&self, server: &'static Server) {
+        let wanted = server.config.current().appendonly;
+        let mode = self.gate.lock().mode;
+        // Before `open` the folder is not known, and `open` reads the configuration itself.
+        if self.files.lock().dir.as_os_str().is_empty() || server.gates.has(Gates::LOADING) {
+            return;
+        }
+        match (wanted, mode) {
+            (true, Mode::Off) => self.rewrite(server, true),
+            (false, Mode::On | Mode::Suspended) => self.stop_writing(server, Mode::Off),
+            _ => {}
+        }
+        self.wake();
+    }
+
+    /// The data is about to be replaced: from here on nothing goes to the files, which go on
+    /// holding the history of before.
+    pub fn suspend(&self, server: &'static Server) {
+        if self.gate.lock().mode != Mode::Off {
+            self.stop_writing(server, Mode::Suspended);
+        }
+    }
+
+    /// The data was replaced by a full copy: the files are made anew.
+    pub fn after_full_sync(&self, server: &'static Server) {
+        if server.config.current().appendonly {
+            self.rewrite(server, true);
+        }
+    }
+
+    /// The replication id changed: the file must say so from here on.
+    pub fn identity_changed(&self, server: &'static Server) {
+        let mode = {
+            let mut gate = self.gate.lock();
+            gate.annotate = true;
+            gate.mode
+        };
+        if mode == Mode::Suspended {
+            self.rewrite(server, true);
+        }
+        self.wake();
+    }
+
+    /// Starts a rewrite, of new files for a new history if `fresh`, in the background.
+    pub(super) fn rewrite(&self, server: &'static Server, fresh: bool) {
+        if !rewrite::start(server, fresh) && fresh {
+            self.gate.lock().fresh_wanted = true;
+        }
+    }
+
+    /// Starts a rewrite (`BGREWRITEAOF`); false if one runs.
+    pub fn start_rewrite(&self, server: &'static Server) -> bool {
+        rewrite::start(server, false)
+    }
+
+    // --- among the threads ---
+
+    /// At a snapshot's instant: what is before goes to the old files, the rest to a new
+    /// increment. `None` when nothing is written, and the base alone is made anew.
+    pub(super) fn divide(
+        &self,
+        server: &'static Server,
+        instant: snapshot::Instant,
+        fresh: bool,
+    ) -> (u64, Option<mpsc::Receiver<Result<FileInfo, String>>>) {
+        let mut gate = self.gate.lock();
+        if gate.mode == Mode::Off && !server.config.current().appendonly {
+            return (gate.generation, None);
+        }
+        let fresh = fresh || gate.mode != Mode::On || !gate.linked;
+        if fresh {
+            gate.generation += 1;
+            gate.mode = Mode::On;
+            gate.linked = false;
+            gate.retry_at = None;
+            self.fsynced.store(0, Ordering::SeqCst);
+            let old = gate.consumer.replace(self.consume(server, instant.offset));
+            if let Some(old) = old {
+                server.log.remove_consumer(old);
+            }
+            self.writing.store(true, Ordering::SeqCst);
+        }
+        let (done, receiver) = mpsc::channel();
+        gate.switch = Some(Switch {
+            at: instant.offset,
+            selected: instant.selected,
+            fresh,
+            done,
+        });
+        let generation = gate.generation;
+        drop(gate);
+        if fresh {
+            // From this instant on replies wait for the file, if they are to.
+            server.authority().tell(Event::LocalFsynced(instant.offset));
+            server.refresh_rules();
+        }
+        (generation, Some(receiver))
+    }
+
+    /// Publishes an fsynced offset of the log that `generation` follows.
+    pub(super) fn publish(&self, server: &'static Server, generation: u64, offset: u64) {
+        {
+            let gate = self.gate.lock();
+            if gate.generation != generation {
+                return;
+            }
+            if gate.linked {
+                self.fsynced.fetch_max(offset, Ordering::SeqCst);
+            }
+            server.authority().tell(Event::LocalFsynced(offset));
+        }
+        self.events.send_replace(offset);
+        server.wake_ack_waiters();
+    }
+
+    /// Notes that the file cannot be written. With `always` no write could be confirmed any
+    /// more, and the server ends.
+    pub(super) fn failed(&self, server: &Server, always: bool, error: String) {
+        if always {
+            tracing::error!(
+                %error,
+                "can't recover from an append-only file error with 'appendfsync always'; exiting"
+            );
+            std::process::exit(1);
+        }
+        let mut current = self.error.lock();
+        if current.as_ref() != Some(&error) {
+            tracing::error!(%error, "append-only file; writes are refused until it is mended");
+        }
+        *current = Some(error);
+        server.gates.set(Gates::FILE_ERROR, true);
+    }
+
+    /// The file's state on disk is unknown (a failed fsync, say): nothing more may be claimed
+    /// of it. Writes are refused until new files have been made from memory.
+    pub(super) fn broken(&self, server: &'static Server, error: String) {
+        let always = server.config.current().appendfsync == AppendFsync::Always;
+        self.failed(server, always, error);
+        self.gate.lock().linked = false;
+        self.rewrite(server, true);
+    }
+
+    /// A write has succeeded: if writing was all that was wrong, it is mended.
+    pub(super) fn mended_by_write(&self, server: &Server) {
+        if self.error.lock().is_some() && self.gate.lock().linked {
+            self.mended(server);
+        }
+    }
+
+    /// Notes that the file can be written again.
+    pub(super) fn mended(&self, server: &Server) {
+        if self.error.lock().take().is_some() {
+            tracing::warn!("the append-only file is written again");
+            server.gates.set(Gates::FILE_ERROR, false);
+        }
+    }
+
+    /// Wakes the writer.
+    pub(super) fn wake(&self) {
+        if let Some(writer) = &*self.writer.lock() {
+            writer.unpark();
+        }
+    }
+
+    /// Starts the writer, if it does not run.
+    pub(super) fn start_writer(&self, server: &'static Server) -> std::io::Result<()> {
+        let mut running = self.writer.lock();
+        if running.is_none() {
+            let thread = writer::spawn(server)?;
+            *running = Some(thread);
+        }
+        Ok(())
+    }
+
+    fn consume(&self, server: &'static Server, at: u64) -> ConsumerId {
+        server.log.add_consumer(at, || server.aof.wake())
+    }
+
+    fn stop_writing(&self, server: &'static Server, mode: Mode) {
+        {
+            let mut gate = self.gate.lock();
+            gate.mode = mode;
+            gate.generation += 1;
+            gate.linked = false;
+            gate.fresh_wanted = false;
+            gate.switch = None;
+            gate.begin = None;
+            self.writing.store(false, Ordering::SeqCst);
+            self.fsynced.store(0, Ordering::SeqCst);
+            if let Some(consumer) = gate.consumer.take() {
+                server.log.remove_consumer(consumer);
+            }
+        }
+        self.mended(server);
+        server.refresh_rules();
+        self.wake();
+    }
+}

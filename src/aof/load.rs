@@ -1,0 +1,328 @@
+//! Reading the append-only file at start.
+//!
+//! A unit (a command, or a transaction from `MULTI` to `EXEC`) is applied when it is whole, so
+//! a torn tail never leaves half of one. Only the last file may be torn, and only if
+//! `aof-load-truncated` allows it; it is then cut after its last whole unit. Anything else
+//! that is wrong refuses to start, with the file and the offset.
+
+use super::annotation::Annotation;
+use super::empty_rdb::is_empty_rdb;
+use super::manifest::{FileInfo, Manifest, ManifestError};
+use crate::execute::{Applier, ApplyError};
+use crate::keyspace::DbIndex;
+use crate::protocol::{Limits, Parsed, RequestReader};
+use crate::server::Server;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// The append-only file cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The operating system refused.
+    #[error("the append-only file: can't {doing} {}: {source}", path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The manifest is wrong.
+    #[error("the append-only file's manifest {}, {error}", path.display())]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong.
+        error: ManifestError,
+    },
+    /// A file is an RDB file with data.
+    #[error(
+        "{} is an RDB file, which this version does not read; rewrite the file with \
+         'aof-use-rdb-preamble no' first", path.display()
+    )]
+    Rdb {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The bytes are no commands.
+    #[error(
+        "Bad file format reading the append only file {} at offset {offset}: {what}. Make a \
+         backup of it before any attempt at repair (redis-check-aof --fix)", path.display()
+    )]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where the command begins that is wrong.
+        offset: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The file ends within a unit, and that is not allowed.
+    #[error(
+        "Unexpected end of file reading the append only file {} at offset {offset}: {why}",
+        path.display()
+    )]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Where the last whole unit ends.
+        offset: u64,
+        /// Why it was not cut there.
+        why: &'static str,
+    },
+    /// A command cannot be applied.
+    #[error("the append only file {} at offset {offset}: {error}", path.display())]
+    Apply {
+        /// The file.
+        path: PathBuf,
+        /// Where the command begins.
+        offset: u64,
+        /// What it answered.
+        error: ApplyError,
+    },
+}
+
+/// What was loaded.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The files.
+    pub manifest: Manifest,
+    /// The history that the data is the end of; `None` when the files do not say.
+    pub annotation: Option<Annotation>,
+    /// The database selected at the end of the last file.
+    pub db: DbIndex,
+    /// Bytes behind the last annotation's offset, or of everything: how much there is.
+    pub measure: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Commands applied.
+    pub commands: u64,
+}
+
+/// Loads what the manifest `dir/name` names. Without a manifest nothing is loaded.
+///
+/// # Errors
+/// The data in memory is then incomplete and must not be served.
+pub fn load(server: &'static Server, dir: &Path, name: &str) -> Result<Loaded, LoadError> {
+    let path = dir.join(name);
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::default()),
+        Err(source) => {
+            let doing = "read";
+            return Err(LoadError::Io {
+                doing,
+                path,
+                source,
+            });
+        }
+    };
+    let manifest = Manifest::parse(&text).map_err(|error| LoadError::Manifest { path, error })?;
+    let mut loaded = Loaded::default();
+    let files: Vec<&FileInfo> = manifest.to_load().collect();
+    for (index, info) in files.iter().enumerate() {
+        let is_last = index + 1 == files.len();
+        load_file(server, &dir.join(&info.name), is_last, &mut loaded)?;
+    }
+    loaded.manifest = manifest;
+    Ok(loaded)
+}
+
+fn load_file(
+    server: &'static Server,
+    path: &Path,
+    is_last: bool,
+    loaded: &mut Loaded,
+) -> Result<(), LoadError> {
+    let io_error = |doing| {
+        move |source| LoadError::Io {
+            doing,
+            path: path.to_owned(),
+            source,
+        }
+    };
+    let mut file = File::open(path).map_err(io_error("open"))?;
+    let mut reading = Reading::new(server, path);
+    let end = loop {
+        let chunk = READ_AT_ONCE.max(reading.reader.missing(reading.input.len()));
+        let more = io::Read::by_ref(&mut file)
+            .take(chunk as u64)
+            .read_to_end(&mut reading.input)
+            .map_err(io_error("read"))?;
+        if reading.is_rdb() {
+            return load_rdb(&mut file, &mut reading, loaded).map_err(io_error("read"))?;
+        }
+        if more == 0 {
+            break reading.start + reading.input.len() as u64;
+        }
+        reading.take_input(loaded)?;
+    };
+    loaded.db = reading.applier.db();
+    loaded.commands += reading.applier.applied;
+    loaded.bytes += reading.whole;
+    if reading.whole == end {
+        tracing::info!(file = %path.display(), bytes = end, "loaded a file of the append-only file");
+        return Ok(());
+    }
+    reading.torn(end, is_last)
+}
+
+/// An RDB file is taken if there is nothing in it.
+fn load_rdb(
+    file: &mut File,
+    reading: &mut Reading<'_>,
+    loaded: &mut Loaded,
+) -> io::Result<Result<(), LoadError>> {
+    const MOST: u64 = 4096;
+    file.take(MOST).read_to_end(&mut reading.input)?;
+    if is_empty_rdb(&reading.input) {
+        loaded.bytes += reading.input.len() as u64;
+        return Ok(Ok(()));
+    }
+    let path = reading.path.to_owned();
+    Ok(Err(LoadError::Rdb { path }))
+}
+
+/// One file on its way into memory.
+struct Reading<'a> {
+    path: &'a Path,
+    input: Vec<u8>,
+    /// The file's offset of the first byte of `input`.
+    start: u64,
+    /// Where the last whole unit ends in the file.
+    whole: u64,
+    reader: RequestReader,
+    limits: Limits,
+    applier: Applier,
+    may_cut: bool,
+}
+
+impl<'a> Reading<'a> {
+    fn new(server: &'static Server, path: &'a Path) -> Self {
+        let limits = Limits::default();
+        let config = server.config.current();
+        Reading {
+            path,
+            input: Vec::new(),
+            start: 0,
+            whole: 0,
+            reader: RequestReader::default(),
+            limits: Limits {
+                // The file may have been written under a wider limit.
+                max_bulk: limits.max_bulk.max(config.proto_max_bulk_len),
+                ..limits
+            },
+            applier: Applier::new(server),
+            may_cut: config.aof_load_truncated,
+        }
+    }
+
+    fn is_rdb(&self) -> bool {
+        self.start == 0 && self.whole == 0 && self.input.starts_with(b"REDIS")
+    }
+
+    /// Applies what is whole.
+    fn take_input(&mut self, loaded: &mut Loaded) -> Result<(), LoadError> {
+        let mut at = 0;
+        while at < self.input.len() {
+            let rest = &self.input[at..];
+            let offset = self.start + at as u64;
+            let mut annotation = None;
+            let n = match rest[0] {
+                b'#' => match memchr::memchr(b'\n', rest) {
+                    Some(end) => {
+                        if let Some(found) = Annotation::parse(&rest[..=end])
+                            && !self.applier.in_transaction()
+                        {
+                            annotation = Some(found);
+                        }
+                        end + 1
+                    }
+                    None => break,
+                },
+                b'*' => match self.reader.parse(rest, &self.limits) {
+                    Ok(Parsed::Incomplete) => break,
+                    Ok(Parsed::Request(n)) => {
+                        let applied = self.applier.apply(self.reader.args(rest));
+                        applied.map_err(|error| LoadError::Apply {
+                            path: self.path.to_owned(),
+                            offset,
+                            error,
+                        })?;
+                        n
+                    }
+                    Ok(Parsed::Nothing(_)) => {
+                        return Err(self.corrupt(offset, "a command without a name".into()));
+                    }
+                    Err(error) => return Err(self.corrupt(offset, error.to_string())),
+                },
+                other => {
+                    let what = format!("expected '*', got '{}'", other.escape_ascii());
+                    return Err(self.corrupt(offset, what));
+                }
+            };
+            at += n;
+            if !self.applier.in_transaction() {
+                let whole = self.start + at as u64;
+                loaded.measure += whole - self.whole;
+                self.whole = whole;
+            }
+            if annotation.is_some() {
+                loaded.annotation = annotation;
+                loaded.measure = 0;
+            }
+        }
+        self.input.drain(..at);
+        self.start += at as u64;
+        Ok(())
+    }
+
+    fn corrupt(&self, offset: u64, what: String) -> LoadError {
+        LoadError::Corrupt {
+            path: self.path.to_owned(),
+            offset,
+            what,
+        }
+    }
+
+    /// The file ends at `end`, within a unit.
+    fn torn(&self, end: u64, is_last: bool) -> Result<(), LoadError> {
+        let (path, offset) = (self.path.to_owned(), self.whole);
+        let refuse = |why| {
+            Err(LoadError::Truncated {
+                path: path.clone(),
+                offset,
+                why,
+            })
+        };
+        // A damaged length swallows what comes after it, and looks like a torn tail. Where an
+        // annotation follows, that was written: cutting would lose it.
+        if Annotation::is_in(&self.input) {
+            let what = "the length of an argument reaches beyond what was written after it";
+            return Err(self.corrupt(self.start, what.into()));
+        }
+        if !is_last {
+            return refuse("only the last file may be cut off");
+        }
+        if !self.may_cut {
+            return refuse("'aof-load-truncated' is 'no'");
+        }
+        tracing::warn!(
+            file = %path.display(), offset, lost_bytes = end - offset,
+            "short read while loading the append-only file; it is cut after its last whole unit"
+        );
+        let cut = OpenOptions::new().write(true).open(&path).and_then(|file| {
+            file.set_len(offset)?;
+            file.sync_all()
+        });
+        cut.map_err(|source| LoadError::Io {
+            doing: "truncate",
+            path: path.clone(),
+            source,
+        })
+    }
+}
+
+const READ_AT_ONCE: usize = 1 << 20;
