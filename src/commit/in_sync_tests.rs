@@ -1,3 +1,5 @@
+//! The in-sync set, event by event.
+
 use super::*;
 
 struct Story {
