@@ -89,7 +89,7 @@ pub struct RequestReader {
     /// The announced length of the bulk string whose header has been read.
     bulk_len: Option<usize>,
     ranges: Vec<(u32, u32)>,
-    /// The request re-encoded: inline requests, and arrays whose separators were not CRLF.
+    /// The request re-encoded: inline requests, and arrays whose separators were not all CRLF.
     rewritten: Vec<u8>,
     is_rewritten: bool,
     odd_separator: bool,
@@ -110,7 +110,6 @@ impl RequestReader {
             }
             self.ranges.clear();
             self.is_rewritten = false;
-            self.odd_separator = false;
             let Some((count, next)) = header(
                 buf,
                 0,
@@ -130,6 +129,7 @@ impl RequestReader {
                 return Err(ProtocolError::Text("unauthenticated multibulk length"));
             }
             self.started = true;
+            self.odd_separator = buf[next - 1] != b'\n';
             self.remaining = count as usize;
             self.pos = next;
         }
@@ -167,6 +167,7 @@ impl RequestReader {
                     if len > 16384 && !limits.authenticated {
                         return Err(ProtocolError::Text("unauthenticated bulk length"));
                     }
+                    self.odd_separator |= buf[next - 1] != b'\n';
                     self.pos = next;
                     self.bulk_len = Some(len as usize);
                     len as usize
@@ -179,7 +180,7 @@ impl RequestReader {
             if end > u32::MAX as usize {
                 return Err(ProtocolError::Text("invalid bulk length"));
             }
-            // Redis skips the two bytes unseen. So do we, but such a request must not reach
+            // Redis skips what should be a line feed unseen, and these two bytes. So do we, but such a request must not reach
             // the write log as it came.
             self.odd_separator |= &buf[end..end + 2] != b"\r\n";
             self.ranges.push((self.pos as u32, len as u32));

@@ -1,0 +1,70 @@
+//! A bounded, reproducible run of each target; see `lockstep_fuzz::mutate::run`.
+
+use lockstep_fuzz::mutate::{Rng, run, seeds};
+use lockstep_fuzz::{config_text, request_reader};
+
+#[test]
+fn requests_are_read_as_redis_protocol_reads_them() {
+    const WORDS: [&[u8]; 18] = [
+        b"*",
+        b"$",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"*0\r\n",
+        b"*-1\r\n",
+        b"*1\r\n",
+        b"$0\r\n",
+        b"$-1\r\n",
+        b"*2147483647\r\n",
+        b"*2147483648\r\n",
+        b"$536870912\r\n",
+        b"$536870913\r\n",
+        b"\"",
+        b"'",
+        b"\\x41",
+        b"+1",
+    ];
+    let seeds = seeds("request_reader");
+    run(300_000, &seeds, &WORDS, pipeline, request_reader::check);
+}
+
+/// A few requests with random arguments, half of the time.
+fn pipeline(rng: &mut Rng) -> Option<Vec<u8>> {
+    if rng.below(2) == 0 {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    for _ in 0..=rng.below(4) {
+        let most = rng.pick(&[&4, &4, &4, &40]);
+        let args: Vec<Vec<u8>> = (0..=rng.below(*most))
+            .map(|_| {
+                let most = *rng.pick(&[&4, &12, &12, &130]);
+                let len = rng.below(most);
+                (0..len).map(|_| rng.next() as u8).collect()
+            })
+            .collect();
+        bytes.extend(request_reader::encoded(&args));
+    }
+    Some(bytes)
+}
+
+#[test]
+fn configuration_files_are_read_or_refused() {
+    const WORDS: [&[u8]; 12] = [
+        b"\n",
+        b" ",
+        b"\"",
+        b"'",
+        b"#",
+        b"\\x",
+        b"maxmemory 1gb",
+        b"save ",
+        b"0",
+        b"-1",
+        b"18446744073709551616",
+        b"yes",
+    ];
+    let seeds = seeds("config_text");
+    run(20_000, &seeds, &WORDS, |_| None, config_text::check);
+}
