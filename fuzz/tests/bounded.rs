@@ -1,7 +1,7 @@
 //! A bounded, reproducible run of each target; see `lockstep_fuzz::mutate::run`.
 
 use lockstep_fuzz::mutate::{Rng, run, seeds};
-use lockstep_fuzz::{config_text, request_reader};
+use lockstep_fuzz::{aof_manifest, config_text, request_reader};
 
 #[test]
 fn requests_are_read_as_redis_protocol_reads_them() {
@@ -67,4 +67,22 @@ fn configuration_files_are_read_or_refused() {
     ];
     let seeds = seeds("config_text");
     run(20_000, &seeds, &WORDS, |_| None, config_text::check);
+}
+
+#[test]
+fn what_lies_beside_the_append_only_file_is_read_or_refused() {
+    const WORDS: [&[u8]; 10] = [
+        b"\n",
+        b"\r\n",
+        b" type b",
+        b" type i",
+        b" type h",
+        b" seq ",
+        b"\"",
+        b"\\x0a",
+        b"file ",
+        b"18446744073709551616",
+    ];
+    let seeds = seeds("aof_manifest");
+    run(100_000, &seeds, &WORDS, |_| None, aof_manifest::check);
 }
