@@ -31,7 +31,7 @@ unit:
 
 # Real processes: killed, paused, partitioned.
 integration:
-	$(CARGO) test --locked --tests --quiet -- --test-threads=2
+	$(CARGO) test --locked --test '*' --quiet -- --test-threads=2
 
 # A bounded run of each fuzz target.
 fuzz:
