@@ -326,3 +326,7 @@ impl<'a> Reading<'a> {
 }
 
 const READ_AT_ONCE: usize = 1 << 20;
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;
