@@ -140,6 +140,12 @@ fn protocol(kind: &[u8], reply: &mut Reply<'_>) -> Result<(), WireError> {
         b"double" => reply.double(3.141),
         b"bignum" => reply.big_number("1234567999999999999999999999999999999"),
         b"null" => reply.null(),
+        b"attrib" => {
+            if reply.resp3() {
+                reply.raw(b"|1\r\n$14\r\nkey-popularity\r\n*2\r\n$7\r\nkey:123\r\n:90\r\n");
+            }
+            reply.bulk_str("Some real reply following the attribute");
+        }
         b"true" => reply.bool(true),
         b"false" => reply.bool(false),
         b"verbatim" => reply.verbatim("txt", "This is a verbatim\nstring"),
@@ -161,7 +167,7 @@ fn protocol(kind: &[u8], reply: &mut Reply<'_>) -> Result<(), WireError> {
         _ => {
             return Err(WireError::fixed(
                 "ERR Wrong protocol type name. Please use one of the following: \
-                 string|integer|double|null|array|set|map|attrib|push|verbatim|true|false",
+                 string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
             ));
         }
     }
