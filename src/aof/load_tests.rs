@@ -115,12 +115,11 @@ fn a_torn_file_is_left_alone_where_it_may_not_be_cut() {
     let whole = command(&["SET", "a", "1"]);
     let torn = [&whole[..], b"*3\r\n$3\r\nSET\r\n$1"].concat();
     let offset = whole.len() as u64;
-    let cases: [(&[u8], &[&[u8]], &str); 3] = [
-        (b"no", &[b"", &torn], "f1"),
+    for (allowed, files, name) in [
+        (&b"no"[..], &[&b""[..], &torn][..], "f1"),
         (b"yes", &[&torn, &whole], "f0"),
         (b"yes", &[b"", &torn, &whole], "f1"),
-    ];
-    for (allowed, files, name) in cases {
+    ] {
         let dir = folder(files);
         let error = load(server(allowed), dir.path(), "m").expect_err("refused");
         match &error {

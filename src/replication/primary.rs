@@ -154,7 +154,7 @@ async fn full_sync(
         "+FULLRESYNC {} {offset}\r\n$EOF:{mark}\r\n",
         server.replication.replid()
     );
-    stream.write_all(head.as_bytes()).await?;
+    send_copy(server, stream, head.as_bytes()).await?;
     while let Some(chunk) = chunks.recv().await {
         let limit = server.output_limit(ClientKind::Replica).hard;
         let behind = server.log.end() - offset;
@@ -164,11 +164,24 @@ async fn full_sync(
             ));
         }
         let chunk = chunk.map_err(io::Error::other)?;
-        stream.write_all(&chunk).await?;
+        send_copy(server, stream, &chunk).await?;
     }
-    stream.write_all(mark.as_bytes()).await?;
+    send_copy(server, stream, mark.as_bytes()).await?;
     tracing::info!(replica = %link.id, "full resync sent");
     Ok((offset, cursor))
+}
+
+/// Sends a part of a full copy. A replica that takes nothing within `repl-timeout` is given
+/// up: a snapshot waits for it, and others wait for their turn.
+async fn send_copy(server: &Server, stream: &mut Stream, part: &[u8]) -> io::Result<()> {
+    let timeout = Duration::from_secs(server.config.current().repl_timeout_seconds);
+    match tokio::time::timeout(timeout, stream.write_all(part)).await {
+        Ok(sent) => sent,
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the replica took nothing of the full copy within repl-timeout",
+        )),
+    }
 }
 
 /// A consumer of the log that is removed when dropped.
