@@ -4,7 +4,7 @@
 //! committed before its first byte may go. Replies go out in order, so nothing past the
 //! first uncommitted mark is sent.
 
-use super::watermarks::{AckLevel, Watermarks};
+use super::watermarks::{AckLevel, Standing, Watermarks};
 use crate::protocol::{OutBuf, Reply, WireError, errors};
 use std::collections::VecDeque;
 
@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 struct Mark {
     start: usize,
     end: usize,
+    term: u64,
     offset: u64,
     level: AckLevel,
     write: bool,
@@ -23,6 +24,19 @@ struct Mark {
 #[derive(Default, Debug)]
 pub struct Held {
     marks: VecDeque<Mark>,
+}
+
+/// What a reply waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// The term in which it was executed.
+    pub term: u64,
+    /// At which level.
+    pub level: AckLevel,
+    /// What must be committed.
+    pub offset: u64,
+    /// Whether the reply is a write's.
+    pub write: bool,
 }
 
 /// What may be sent.
@@ -41,38 +55,31 @@ impl Held {
         self.marks.is_empty()
     }
 
-    /// Holds the reply in `start..end` until `offset` is committed at `level`.
-    pub fn hold(
-        &mut self,
-        start: usize,
-        end: usize,
-        level: AckLevel,
-        offset: u64,
-        write: bool,
-        resp3: bool,
-    ) {
+    /// Holds the reply in `start..end` until what it waits for is committed.
+    pub fn hold(&mut self, start: usize, end: usize, wait: Wait, resp3: bool) {
         self.marks.push_back(Mark {
             start,
             end,
-            offset,
-            level,
-            write,
+            term: wait.term,
+            offset: wait.offset,
+            level: wait.level,
+            write: wait.write,
             resp3,
         });
     }
 
     /// What of `out` may go now. Replies whose wait has failed are replaced by the error.
     pub fn release(&mut self, marks: &Watermarks, out: &mut OutBuf) -> Verdict {
-        let uncertain = marks.uncertain();
         while let Some(first) = self.marks.front().copied() {
-            if first.offset > marks.committed(first.level) {
-                if first.offset > uncertain {
+            match marks.standing(first.term, first.level, first.offset) {
+                Standing::Committed => {
+                    self.marks.pop_front();
+                }
+                Standing::Waits => {
                     return Verdict::Until(first.start, first.level, first.offset);
                 }
-                self.replace_failed(marks, uncertain, out);
-                continue;
+                Standing::Failed => self.replace_failed(marks, out),
             }
-            self.marks.pop_front();
         }
         Verdict::All
     }
@@ -86,14 +93,15 @@ impl Held {
     }
 
     /// Rewrites the output so that every failed wait is answered with its error.
-    fn replace_failed(&mut self, watermarks: &Watermarks, uncertain: u64, out: &mut OutBuf) {
+    fn replace_failed(&mut self, watermarks: &Watermarks, out: &mut OutBuf) {
         let old = std::mem::take(out);
         let mut from = 0;
         let mut shared = old.shared.into_iter().peekable();
         for mark in std::mem::take(&mut self.marks) {
             copy(&old.buf, from..mark.start, &mut shared, out);
             let start = out.buf.len();
-            if mark.offset > watermarks.committed(mark.level) && mark.offset <= uncertain {
+            let standing = watermarks.standing(mark.term, mark.level, mark.offset);
+            if standing == Standing::Failed {
                 let mut dropped = OutBuf::default();
                 copy(&old.buf, mark.start..mark.end, &mut shared, &mut dropped);
                 let error: WireError = if mark.write {
@@ -146,6 +154,30 @@ mod tests {
         marks
     }
 
+    fn wait(level: AckLevel, offset: u64, write: bool) -> Wait {
+        Wait {
+            term: 0,
+            level,
+            offset,
+            write,
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_no_primary_any_more_confirms_nothing() {
+        // REPLICAOF used to publish "nothing to wait for", and what waited was told OK.
+        let (mut out, at) = output(&["+a\r\n", "+b\r\n"]);
+        let mut held = Held::default();
+        held.hold(at[0].0, at[0].1, wait(AckLevel::Applied, 10, true), false);
+        held.hold(at[1].0, at[1].1, wait(AckLevel::Applied, 11, true), false);
+        let watermarks = marks(10);
+        watermarks.end_term();
+        watermarks.publish(AckLevel::Applied, u64::MAX);
+        assert_eq!(held.release(&watermarks, &mut out), Verdict::All);
+        let text = String::from_utf8(out.flatten()).expect("text");
+        assert!(text.starts_with("+a\r\n-UNCERTAIN The write"), "{text}");
+    }
+
     fn output(parts: &[&str]) -> (OutBuf, Vec<(usize, usize)>) {
         let mut out = OutBuf::default();
         let mut at = Vec::new();
@@ -161,8 +193,8 @@ mod tests {
     fn nothing_past_the_first_uncommitted_mark_goes() {
         let (mut out, at) = output(&["+a\r\n", "+b\r\n", "+c\r\n"]);
         let mut held = Held::default();
-        held.hold(at[1].0, at[1].1, AckLevel::Applied, 10, true, false);
-        held.hold(at[2].0, at[2].1, AckLevel::Applied, 20, true, false);
+        held.hold(at[1].0, at[1].1, wait(AckLevel::Applied, 10, true), false);
+        held.hold(at[2].0, at[2].1, wait(AckLevel::Applied, 20, true), false);
         let verdict = held.release(&marks(9), &mut out);
         assert_eq!(verdict, Verdict::Until(at[1].0, AckLevel::Applied, 10));
         let verdict = held.release(&marks(10), &mut out);
@@ -175,7 +207,7 @@ mod tests {
     fn another_level_waits_for_its_own_mark() {
         let (mut out, at) = output(&["+a\r\n"]);
         let mut held = Held::default();
-        held.hold(at[0].0, at[0].1, AckLevel::Fsynced, 10, true, false);
+        held.hold(at[0].0, at[0].1, wait(AckLevel::Fsynced, 10, true), false);
         let watermarks = marks(100);
         watermarks.publish(AckLevel::Fsynced, 3);
         assert_eq!(
@@ -189,9 +221,9 @@ mod tests {
         let (mut out, at) = output(&["+a\r\n", "$3\r\n\r\n", "+c\r\n", "+d\r\n"]);
         out.shared = vec![(at[1].0 + 4, Bytes::from_static(b"big"))];
         let mut held = Held::default();
-        held.hold(at[0].0, at[0].1, AckLevel::Applied, 10, true, false);
-        held.hold(at[1].0, at[1].1, AckLevel::Applied, 11, false, false);
-        held.hold(at[3].0, at[3].1, AckLevel::Applied, 30, true, false);
+        held.hold(at[0].0, at[0].1, wait(AckLevel::Applied, 10, true), false);
+        held.hold(at[1].0, at[1].1, wait(AckLevel::Applied, 11, false), false);
+        held.hold(at[3].0, at[3].1, wait(AckLevel::Applied, 30, true), false);
         let watermarks = marks(5);
         watermarks.publish_uncertain(12);
         let verdict = held.release(&watermarks, &mut out);

@@ -8,7 +8,7 @@
 //! * I1: the committed offset of a level never exceeds what every in-sync member has
 //!   acknowledged at that level, what was released while it was not a member aside.
 //! * I2: a member in sync has acknowledged every write that any client was told is done.
-//! * I3: a committed offset never goes back.
+//! * I3: a committed offset never goes back while this node is a primary.
 //!
 //! The machine has no clock and does no I/O: [`InSyncSet::on_event`] is given the time and
 //! the log's end, and answers with [`Action`]s. About I2: a client's reply is released
@@ -88,8 +88,9 @@ pub enum MemberState {
 /// Something happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A replica's link streams from now on.
-    Attached(MemberId),
+    /// A replica's link streams from now on; it has everything up to the offset (0 after a
+    /// full copy, of which it has confirmed nothing yet).
+    Attached(MemberId, u64),
     /// A replica's link is gone.
     Detached(MemberId),
     /// A replica acknowledged.
@@ -112,6 +113,9 @@ pub enum Action {
     Publish(AckLevel, u64),
     /// Uncommitted waits up to the offset have failed.
     Uncertain(u64),
+    /// This node is no primary any more: what waits now has failed, whatever is published
+    /// next.
+    EndTerm,
     /// Whether enough members are in sync for writes.
     Writable(bool),
     /// A member is in sync from now on.
@@ -140,6 +144,9 @@ struct Member {
     state: MemberState,
     acked: Acked,
     connected: bool,
+    /// It was in sync and has not been let go since: the policy decides about it, also while
+    /// it catches up again.
+    pledged: bool,
     /// What it must have acknowledged to join, once it has acknowledged at all: after a
     /// demotion, everything that it was waited for.
     must_reach: Option<u64>,
@@ -168,6 +175,8 @@ pub struct InSyncSet {
     local_fsynced: u64,
     /// What has been published, by level.
     published: [u64; 4],
+    /// Waits up to here have failed, unless they are committed.
+    uncertain: u64,
     writable: bool,
 }
 
@@ -180,6 +189,7 @@ impl InSyncSet {
             primary: true,
             local_fsynced: 0,
             published: [u64::MAX; 4],
+            uncertain: 0,
             writable: true,
         }
     }
@@ -187,11 +197,13 @@ impl InSyncSet {
     /// Takes an event and says what follows.
     pub fn on_event(&mut self, event: Event, now: Now, actions: &mut Vec<Action>) {
         match event {
-            Event::Attached(id) => self.attached(id),
+            Event::Attached(id, have) => self.attached(id, have, now),
             Event::Detached(id) => self.detached(&id, now, actions),
             Event::Acked(id, acked) => {
+                // Who comes in must not prolong the waits that it finds.
+                let waited_for = self.waits(now).into_iter().max().unwrap_or(0);
                 if let Some(member) = self.members.get_mut(&id) {
-                    member.must_reach = member.must_reach.or(Some(0));
+                    member.must_reach = member.must_reach.or(Some(waited_for));
                     member.acked = Acked {
                         received: acked.received.max(acked.applied),
                         ..acked
@@ -201,8 +213,13 @@ impl InSyncSet {
             Event::LocalFsynced(offset) => self.local_fsynced = offset,
             Event::Rules(rules) => self.rules = rules,
             Event::Role(primary) => {
+                if self.primary && !primary {
+                    actions.push(Action::EndTerm);
+                }
                 self.primary = primary;
                 self.members.clear();
+                // A replica's offsets may start over.
+                self.uncertain = 0;
             }
             Event::Tick => self.tick(now, actions),
         }
@@ -227,17 +244,27 @@ impl InSyncSet {
         self.members.values().filter(counts).count()
     }
 
-    fn attached(&mut self, id: MemberId) {
+    fn attached(&mut self, id: MemberId, have: u64, now: Now) {
         let member = self.members.entry(id).or_insert(Member {
             state: MemberState::Candidate,
             acked: Acked::default(),
             connected: true,
+            pledged: false,
             must_reach: None,
             behind: None,
         });
-        // A member that was waited for while it was away goes on being waited for.
+        // It may have lost what it had acknowledged, and be fed from a copy now.
+        member.acked = Acked {
+            received: member.acked.received.min(have),
+            applied: member.acked.applied.min(have),
+            fsynced: member.acked.fsynced.min(have),
+        };
+        // A member that was waited for while it was away goes on being waited for, but counts
+        // only when it has everything again.
+        if member.state == MemberState::InSync {
+            member.state = MemberState::Joining(Some(now.log_end));
+        }
         member.connected = true;
-        member.behind = None;
     }
 
     fn detached(&mut self, id: &str, now: Now, actions: &mut Vec<Action>) {
@@ -246,10 +273,7 @@ impl InSyncSet {
         };
         member.connected = false;
         let was_waited_for = member.state != MemberState::Candidate;
-        if was_waited_for
-            && member.state == MemberState::InSync
-            && self.rules.policy != Policy::Demote
-        {
+        if member.pledged && self.rules.policy != Policy::Demote {
             return;
         }
         self.members.remove(id);
@@ -261,8 +285,9 @@ impl InSyncSet {
 
     fn tick(&mut self, now: Now, actions: &mut Vec<Action>) {
         let mut late = Vec::new();
+        let waits = self.waits(now);
         for (id, member) in &mut self.members {
-            if member.state != MemberState::Candidate && member.is_late(now, &self.rules) {
+            if member.state != MemberState::Candidate && member.is_late(waits, now, &self.rules) {
                 late.push(id.clone());
             }
         }
@@ -270,18 +295,19 @@ impl InSyncSet {
             let Some(member) = self.members.get_mut(&id) else {
                 continue;
             };
-            let joining = member.state != MemberState::InSync;
+            let joining = !member.pledged;
             match self.rules.policy {
                 // A joining member has promised nothing yet: nobody fails because of it.
                 Policy::Fail if !joining => {
                     let target = now.wanted.into_iter().max().unwrap_or(0);
                     member.behind = None;
-                    actions.push(Action::Uncertain(target.min(now.log_end)));
+                    self.give_up(target.min(now.log_end), actions);
                     actions.push(Action::Failed(id));
                 }
                 Policy::Wait if !joining => {}
                 _ => {
                     member.state = MemberState::Candidate;
+                    member.pledged = false;
                     member.must_reach = Some(now.log_end);
                     member.behind = None;
                     if !member.connected {
@@ -294,13 +320,27 @@ impl InSyncSet {
         }
         if self.primary && !self.enough() {
             // Nothing can be confirmed: whoever waits is told so rather than left waiting.
-            actions.push(Action::Uncertain(now.log_end));
+            self.give_up(now.log_end, actions);
         }
     }
 
-    fn fail_if_too_few(&self, now: Now, actions: &mut Vec<Action>) {
+    /// The newest offset that somebody waits for now, by level; 0 if nobody does.
+    fn waits(&self, now: Now) -> [u64; 4] {
+        LEVELS.map(|level| {
+            let wanted = now.wanted[level.index()].min(now.log_end);
+            let over = self.published[level.index()].max(self.uncertain);
+            if wanted > over { wanted } else { 0 }
+        })
+    }
+
+    fn give_up(&mut self, offset: u64, actions: &mut Vec<Action>) {
+        self.uncertain = self.uncertain.max(offset);
+        actions.push(Action::Uncertain(offset));
+    }
+
+    fn fail_if_too_few(&mut self, now: Now, actions: &mut Vec<Action>) {
         if !self.enough() {
-            actions.push(Action::Uncertain(now.log_end));
+            self.give_up(now.log_end, actions);
         }
     }
 
@@ -332,6 +372,7 @@ impl InSyncSet {
                 && caught_up >= needed
             {
                 member.state = MemberState::InSync;
+                member.pledged = true;
                 actions.push(Action::Joined(id.clone()));
             }
         }
@@ -399,11 +440,11 @@ impl InSyncSet {
 
 impl Member {
     /// Whether somebody has waited for this member longer than the rules allow.
-    fn is_late(&mut self, now: Now, rules: &Rules) -> bool {
+    fn is_late(&mut self, wanted: [u64; 4], now: Now, rules: &Rules) -> bool {
         let waits = |targets: &[u64; 4], acked: &Acked| {
             LEVELS
                 .into_iter()
-                .any(|level| targets[level.index()].min(now.log_end) > acked.at(level))
+                .any(|level| targets[level.index()] > acked.at(level))
         };
         match self.behind {
             Some((since, targets)) if waits(&targets, &self.acked) => {
@@ -411,7 +452,7 @@ impl Member {
                 now.ms.saturating_sub(since) + rules.tick_ms >= rules.timeout_ms
             }
             _ => {
-                self.behind = waits(&now.wanted, &self.acked).then_some((now.ms, now.wanted));
+                self.behind = waits(&wanted, &self.acked).then_some((now.ms, wanted));
                 false
             }
         }
@@ -425,3 +466,7 @@ const JOIN_LAG: u64 = 1 << 20;
 #[cfg(test)]
 #[path = "in_sync_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "simulation_tests.rs"]
+mod simulation_tests;

@@ -51,6 +51,7 @@ impl Story {
                 }
                 Action::Publish(..) => {}
                 Action::Uncertain(offset) => self.uncertain = self.uncertain.max(offset),
+                Action::EndTerm => {}
                 Action::Writable(writable) => self.writable = writable,
                 note => self.notes.push(note),
             }
@@ -79,7 +80,7 @@ impl Story {
     }
 
     fn join(&mut self, id: &str) {
-        self.event(Event::Attached(id.into()));
+        self.event(Event::Attached(id.into(), 0));
         self.ack(id, self.now.log_end.max(1));
         self.ack(id, self.now.log_end.max(1));
         assert_eq!(self.notes.pop(), Some(Action::Joined(id.into())));
@@ -99,7 +100,7 @@ fn without_members_nothing_waits() {
 fn a_candidate_joins_only_when_it_has_everything_that_was_released() {
     let mut story = Story::new(rules(Policy::Demote, 0));
     story.write_until(5_000_000);
-    story.event(Event::Attached("a".into()));
+    story.event(Event::Attached("a".into(), 0));
     story.ack("a", 1000);
     assert_eq!(story.committed, u64::MAX, "too far behind to be waited for");
     story.ack("a", 4_900_000);
@@ -174,7 +175,7 @@ fn fail_keeps_the_member_and_wait_waits() {
     story.event(Event::Detached("a".into()));
     story.pass(60_000);
     assert_eq!((story.committed, story.uncertain), (1, 0));
-    story.event(Event::Attached("a".into()));
+    story.event(Event::Attached("a".into(), 0));
     story.ack("a", 30);
     assert_eq!(story.committed, 30);
 }
@@ -211,4 +212,35 @@ fn a_slow_but_steady_member_is_not_late() {
         story.ack("a", i * 100 - 50);
     }
     assert_eq!(story.notes, []);
+}
+
+#[test]
+fn a_member_that_comes_back_without_its_data_does_not_count() {
+    // The link of a crashed replica may be replaced before anybody notices its end; what the
+    // replica had acknowledged then says nothing about what it has.
+    let mut story = Story::new(rules(Policy::Demote, 1));
+    story.write_until(30);
+    story.join("a");
+    story.event(Event::Attached("a".into(), 0));
+    assert_eq!(story.set.in_sync_count(), 0);
+    assert!(!story.writable);
+    story.ack("a", 29);
+    assert_eq!(story.set.in_sync_count(), 0);
+    story.ack("a", 30);
+    assert_eq!(story.set.in_sync_count(), 1);
+}
+
+#[test]
+fn a_member_that_comes_and_goes_is_still_waited_for() {
+    let mut story = Story::new(rules(Policy::Wait, 0));
+    story.join("a");
+    story.write_until(30);
+    for _ in 0..3 {
+        story.event(Event::Detached("a".into()));
+        story.event(Event::Attached("a".into(), 1));
+        story.pass(5000);
+    }
+    assert_eq!(story.committed, 1);
+    story.ack("a", 30);
+    assert_eq!(story.committed, 30);
 }

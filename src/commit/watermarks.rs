@@ -48,6 +48,17 @@ pub const LEVELS: [AckLevel; 4] = [
     AckLevel::Fsynced,
 ];
 
+/// How a wait stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is over.
+    Committed,
+    /// It goes on.
+    Waits,
+    /// It is given up: the write may or may not survive.
+    Failed,
+}
+
 /// Published by the in-sync set, read by every connection.
 ///
 /// `u64::MAX` says that there is nothing to wait for.
@@ -57,6 +68,10 @@ pub struct Watermarks {
     uncertain: AtomicU64,
     /// The newest offset that somebody waits for, by level.
     wanted: [AtomicU64; 4],
+    /// Grows when this node stops being a primary: what waited then waits in vain.
+    term: AtomicU64,
+    /// What was committed when the last term ended, by level.
+    last: [AtomicU64; 4],
 }
 
 impl Default for Watermarks {
@@ -65,6 +80,8 @@ impl Default for Watermarks {
             committed: std::array::from_fn(|_| AtomicU64::new(u64::MAX)),
             uncertain: AtomicU64::new(0),
             wanted: std::array::from_fn(|_| AtomicU64::new(0)),
+            term: AtomicU64::new(0),
+            last: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 }
@@ -103,6 +120,45 @@ impl Watermarks {
     /// Publishes the offset up to which waits have failed.
     pub fn publish_uncertain(&self, offset: u64) {
         self.uncertain.fetch_max(offset, Ordering::SeqCst);
+    }
+
+    /// The term of this node as a primary. A reply belongs to the term that was current
+    /// before its command was executed.
+    #[inline]
+    pub fn term(&self) -> u64 {
+        self.term.load(Ordering::SeqCst)
+    }
+
+    /// Ends the term: what is not committed by now never will be here, whatever is published
+    /// afterwards.
+    pub fn end_term(&self) {
+        for level in LEVELS {
+            let committed = self.committed(level);
+            self.last[level.index()].store(committed, Ordering::SeqCst);
+        }
+        self.term.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How a wait of `term` for `offset` stands.
+    #[inline]
+    pub(super) fn standing(&self, term: u64, level: AckLevel, offset: u64) -> Standing {
+        // In this order: what is published after the end of a term says nothing about it.
+        let committed = self.committed(level);
+        let uncertain = self.uncertain();
+        let current = self.term();
+        if current != term {
+            let known = current == term + 1;
+            let committed = known && offset <= self.last[level.index()].load(Ordering::SeqCst);
+            return match committed {
+                true => Standing::Committed,
+                false => Standing::Failed,
+            };
+        }
+        match offset {
+            _ if offset <= committed => Standing::Committed,
+            _ if offset <= uncertain => Standing::Failed,
+            _ => Standing::Waits,
+        }
     }
 
     /// Starts over at `offset` (the log restarted there).

@@ -51,6 +51,7 @@ impl LocalAuthority {
                 self.parts.marks.publish_uncertain(offset);
                 return true;
             }
+            Action::EndTerm => self.parts.marks.end_term(),
             Action::Writable(writable) => self.parts.gates.set(Gates::NO_REPLICAS, !writable),
             Action::Joined(id) => tracing::info!(replica = %id, "replica is in sync"),
             Action::Demoted(id) => tracing::warn!(

@@ -6,7 +6,7 @@ use super::registry::{ClientInfo, Names};
 use super::stream::Stream;
 use super::window::Filled;
 use super::worker::Worker;
-use crate::commit::{AckLevel, Verdict};
+use crate::commit::{AckLevel, Verdict, Wait};
 use crate::execute::{After, Batch, BlockOn, Done, Request, dispatch};
 use crate::protocol::{Args, Limits, Reply, RequestReader, WireError};
 use crate::server::{CommandClock, Server};
@@ -603,15 +603,25 @@ fn run_one(
     let start = output.out.buf.len();
     let resp3 = client.resp3;
     let mut reply = Reply::new(&mut output.out, resp3);
+    let marks = &batch.server.watermarks;
+    let term = marks.term();
     let (done, after): (Done, After) = dispatch(batch, client, request, &mut reply);
     if client.reply_mode != ReplyMode::On && silence(client, output, start) {
         return (None, after);
     }
-    if done.offset > 0 && done.offset > batch.server.watermarks.committed(level) {
+    // After a change of role, "nothing to wait for" says nothing about this reply.
+    if done.offset > 0
+        && (done.offset > marks.committed(level)
+            || term != marks.term() && level != AckLevel::Async)
+    {
+        let wait = Wait {
+            term,
+            level,
+            offset: done.offset,
+            write: done.wrote,
+        };
         let end = output.out.buf.len();
-        output
-            .held
-            .hold(start, end, level, done.offset, done.wrote, resp3);
+        output.held.hold(start, end, wait, resp3);
         return (Some((level, done.offset)), after);
     }
     (None, after)

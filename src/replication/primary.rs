@@ -41,7 +41,10 @@ pub async fn serve_replica(
         .kind
         .store(ClientKind::Replica as u32, Ordering::Relaxed);
     server.clients.add(Arc::clone(&client.info));
-    server.replication.add_link(Arc::clone(&link));
+    if server.replication.add_link(Arc::clone(&link)) {
+        // Its end was not noticed; what the replica had then it may have no more.
+        server.authority().tell(Event::Detached(link.id.clone()));
+    }
     let result = serve(server, &mut stream, &client, &link, &replid, offset).await;
     if let Err(error) = result {
         tracing::warn!(replica = %link.id, %error, "link to replica ended");
@@ -91,27 +94,30 @@ async fn serve(
 ) -> io::Result<()> {
     // PSYNC names the first byte wanted, counted from 1; a cursor is the bytes had.
     let have = u64::try_from(offset - 1).ok();
-    let (start, consumer) = match have {
+    let (start, confirmed, consumer) = match have {
         Some(have) if server.replication.shares_history(replid, have) && server.log.holds(have) => {
             let cursor = Cursor::new(server, have);
             server.stats.partial_syncs.fetch_add(1, Ordering::Relaxed);
             let answer = format!("+CONTINUE {}\r\n", server.replication.replid());
             stream.write_all(answer.as_bytes()).await?;
             tracing::info!(replica = %link.id, offset = have, "partial resync");
-            (have, cursor)
+            (have, have, cursor)
         }
         _ => {
             if have.is_some() {
                 let refused = &server.stats.refused_partial_syncs;
                 refused.fetch_add(1, Ordering::Relaxed);
             }
-            full_sync(server, stream, client, link).await?
+            let (start, cursor) = full_sync(server, stream, client, link).await?;
+            (start, 0, cursor)
         }
     };
     *link.state.lock() = LinkState::Online;
     *link.acked_at.lock() = Instant::now();
     link.applied.store(0, Ordering::SeqCst);
-    server.authority().tell(Event::Attached(link.id.clone()));
+    server
+        .authority()
+        .tell(Event::Attached(link.id.clone(), confirmed));
     let mut sender = Sender {
         server,
         stream,
@@ -368,6 +374,9 @@ impl Sender<'_> {
             return Err(io::Error::other(
                 "the replica misbehaved: it acknowledged what it was not sent",
             ));
+        }
+        if link.closing.load(Ordering::SeqCst) {
+            return Err(io::Error::other("closed by this server"));
         }
         let now = Instant::now();
         *link.acked_at.lock() = now;

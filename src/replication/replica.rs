@@ -78,9 +78,10 @@ pub fn become_primary(server: &'static Server) -> bool {
     server.log.forget_selected();
     drop(locked);
     drop(stream);
+    // Before writes are let in, so that none is answered as if nobody had to confirm it.
+    server.authority().tell(Event::Role(true));
     server.gates.set(Gates::REPLICA, false);
     server.refresh_role_gates();
-    server.authority().tell(Event::Role(true));
     close_links(server);
     server.aof.identity_changed(server);
     tracing::info!(
@@ -104,12 +105,15 @@ fn close_links(server: &Server) {
 /// Follows a primary for as long as the generation lasts.
 pub async fn follow(server: &'static Server, upstream: Upstream, generation: u64) {
     // Told by an operator or the configuration: the first copy is taken without question.
-    let mut told = true;
+    let mut consent = Consent {
+        told: true,
+        refused: None,
+    };
     while server.replication.is_current(generation) {
         let state = |state| server.replication.set_upstream_state(generation, state);
         state(UpstreamState::Connect);
         let ended = tokio::select! {
-            ended = run_link(server, &upstream, generation, &mut told) => ended,
+            ended = run_link(server, &upstream, generation, &mut consent) => ended,
             () = until_superseded(server, generation) => Err(LinkError::RoleChanged),
         };
         if let Err(error) = ended
@@ -140,7 +144,7 @@ async fn run_link(
     server: &'static Server,
     upstream: &Upstream,
     generation: u64,
-    told: &mut bool,
+    consent: &mut Consent,
 ) -> Result<(), LinkError> {
     let address = (upstream.host.as_str(), upstream.port);
     let timeout = Duration::from_secs(server.config.current().repl_timeout_seconds);
@@ -167,14 +171,14 @@ async fn run_link(
             server.log.selected().unwrap_or_default()
         }
         Offer::Full { replid, offset } => {
-            may_take_copy(server, &replid, offset, *told)?;
+            may_take_copy(server, &replid, offset, consent)?;
             server
                 .replication
                 .set_upstream_state(generation, UpstreamState::Sync);
             take_copy(server, &mut dialogue, &replid, offset, timeout).await?
         }
     };
-    *told = false;
+    consent.told = false;
     server.replication.set_refusal(None);
     server
         .replication
@@ -206,12 +210,28 @@ fn introduction(server: &'static Server) -> Introduction {
     }
 }
 
+/// Whether a full copy in place of the data here is wanted.
+struct Consent {
+    /// Nothing was copied since somebody said whom to follow.
+    told: bool,
+    /// The history of which a copy was declined: it may grow longer than ours, and is still
+    /// not ours.
+    refused: Option<String>,
+}
+
 /// An empty or older node must not make a fuller one discard its data unless told to.
-fn may_take_copy(server: &Server, replid: &str, offset: u64, told: bool) -> Result<(), LinkError> {
+fn may_take_copy(
+    server: &Server,
+    replid: &str,
+    offset: u64,
+    consent: &mut Consent,
+) -> Result<(), LinkError> {
     let ours = server.log.end();
-    if told || offset >= ours || replid == server.replication.replid() {
+    let refused = consent.refused.as_deref() == Some(replid);
+    if consent.told || replid == server.replication.replid() || (offset >= ours && !refused) {
         return Ok(());
     }
+    consent.refused = Some(replid.to_owned());
     Err(LinkError::Declined(format!(
         "the primary offers a full copy of another history at offset {offset}, this node has \
          {ours}: it would lose data. Send REPLICAOF again to accept"

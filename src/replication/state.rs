@@ -299,14 +299,17 @@ impl Replication {
         self.links.lock().clone()
     }
 
-    /// Adds a link. An older one of the same member is told to end.
-    pub fn add_link(&self, link: Arc<ReplicaLink>) {
+    /// Adds a link. An older one of the same member is told to end; whether there was one.
+    pub fn add_link(&self, link: Arc<ReplicaLink>) -> bool {
         let mut links = self.links.lock();
+        let before = links.len();
         for old in links.iter().filter(|old| old.id == link.id) {
             old.closing.store(true, Ordering::SeqCst);
         }
         links.retain(|old| old.id != link.id);
+        let replaced = links.len() < before;
         links.push(link);
+        replaced
     }
 
     /// Takes a link away; whether it was still the member's current one.
