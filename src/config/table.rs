@@ -139,7 +139,9 @@ const NETWORK: &[Spec] = &[
         "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60",
     )
     .help("Hard and soft bounds on a client's unread output, by class of client."),
-    live("bind-source-addr", TEXT, "").help("Local address of outgoing connections."),
+    live("bind-source-addr", TEXT, "")
+        .flags(Flags::INERT)
+        .help("Local address of outgoing connections."),
     live("max-new-connections-per-cycle", int(1, 1000), "10")
         .flags(Flags::INERT)
         .help("Connections are spread over the workers as they come."),
@@ -153,12 +155,19 @@ const PROCESS: &[Spec] = &[
         Kind::Choice(&["upstart", "systemd", "auto", "no"]),
         "no",
     )
+    .flags(Flags::INERT)
     .help("Tell a service supervisor when the server is ready."),
     live("shutdown-timeout", COUNT, "10")
         .help("Seconds that a shutdown waits for replicas to catch up."),
-    live("shutdown-on-sigint", Kind::Shutdown, "default").help("How SIGINT stops the server."),
-    live("shutdown-on-sigterm", Kind::Shutdown, "default").help("How SIGTERM stops the server."),
-    live("hz", COUNT, "10").help("How often a second background work is looked at."),
+    live("shutdown-on-sigint", Kind::Shutdown, "default")
+        .flags(Flags::INERT)
+        .help("How SIGINT stops the server."),
+    live("shutdown-on-sigterm", Kind::Shutdown, "default")
+        .flags(Flags::INERT)
+        .help("How SIGTERM stops the server."),
+    live("hz", COUNT, "10")
+        .flags(Flags::INERT)
+        .help("How often a second background work is looked at."),
     fixed("databases", POSITIVE, "16").help("Number of databases."),
 ];
 
@@ -176,7 +185,9 @@ const LOGGING: &[Spec] = &[
         "text",
     )
     .help("Shape of a log line: text or json."),
-    live("hide-user-data-from-log", YES_NO, "no").help("Keep keys and values out of the log."),
+    live("hide-user-data-from-log", YES_NO, "no")
+        .flags(Flags::INERT)
+        .help("Keep keys and values out of the log."),
 ];
 
 const SECURITY: &[Spec] = &[
@@ -222,8 +233,11 @@ const PERSISTENCE: &[Spec] = &[
         .help("Folder of the append-only files, inside dir."),
     live("aof-load-truncated", YES_NO, "yes")
         .help("Start on an append-only file whose tail is cut off, without that tail."),
-    live("aof-timestamp-enabled", YES_NO, "no").help("Note the time in the append-only file."),
+    live("aof-timestamp-enabled", YES_NO, "no")
+        .flags(Flags::INERT)
+        .help("Note the time in the append-only file."),
     live("aof-use-rdb-preamble", YES_NO, "yes")
+        .flags(Flags::INERT)
         .help("Let the base of the append-only file be a snapshot."),
     live("auto-aof-rewrite-percentage", COUNT, "100")
         .help("Growth of the append-only file, in percent, that starts a rewrite; 0 for never."),
@@ -236,14 +250,21 @@ const PERSISTENCE: &[Spec] = &[
         .flags(Flags::INERT)
         .help(INCREMENTAL_FSYNC),
     live("save", Kind::Save, "3600 1 300 100 60 10000")
+        .flags(Flags::INERT)
         .help("Seconds and changes after which a snapshot is written."),
     live("dbfilename", Kind::FileName("filename"), "dump.rdb")
+        .flags(Flags::INERT)
         .flags(Flags::PROTECTED)
         .help("Name of the snapshot file."),
     live("stop-writes-on-bgsave-error", YES_NO, "yes")
+        .flags(Flags::INERT)
         .help("Refuse writes after a snapshot that failed."),
-    live("rdbcompression", YES_NO, "yes").help("Compress strings in snapshots."),
-    fixed("rdbchecksum", YES_NO, "yes").help("End snapshots with a checksum and check it."),
+    live("rdbcompression", YES_NO, "yes")
+        .flags(Flags::INERT)
+        .help("Compress strings in snapshots."),
+    fixed("rdbchecksum", YES_NO, "yes")
+        .flags(Flags::INERT)
+        .help("End snapshots with a checksum and check it."),
     live("rdb-save-incremental-fsync", YES_NO, "yes")
         .flags(Flags::INERT)
         .help(INCREMENTAL_FSYNC),
@@ -262,6 +283,7 @@ const PERSISTENCE: &[Spec] = &[
         Kind::Choice(&["no", "yes", "clients"]),
         "no",
     )
+    .flags(Flags::INERT)
     .help("Check payloads of RESTORE and snapshots deeply before they are used."),
 ];
 
@@ -298,12 +320,15 @@ const REPLICATION: &[Spec] = &[
         .help("Leave eviction to the primary."),
     live("replica-lazy-flush", YES_NO, "no")
         .alias(&["slave-lazy-flush"])
+        .flags(Flags::INERT)
         .help("Free the old data in the background before a full sync is loaded."),
     live("replica-ignore-disk-write-errors", YES_NO, "no")
+        .flags(Flags::INERT)
         .help("Let a replica go on when its append-only file cannot be written."),
     live("repl-backlog-size", int_bytes(1), "1mb")
         .help("Bytes of the write log kept for replicas that come back."),
     live("repl-backlog-ttl", LONG, "3600")
+        .flags(Flags::INERT)
         .help("Seconds after the last replica left at which the backlog is given up; 0 for never."),
     live("repl-timeout", POSITIVE, "60")
         .help("Seconds of silence after which a replication link is closed."),
@@ -311,13 +336,16 @@ const REPLICATION: &[Spec] = &[
         .alias(&["repl-ping-slave-period"])
         .help("Seconds between PINGs to replicas."),
     live("repl-disable-tcp-nodelay", YES_NO, "no")
+        .flags(Flags::INERT)
         .help("Save packets to replicas at the price of latency."),
     live("repl-diskless-sync", YES_NO, "yes")
         .flags(Flags::INERT)
         .help("A full sync goes straight to the sockets."),
     live("repl-diskless-sync-delay", COUNT, "5")
+        .flags(Flags::INERT)
         .help("Seconds that a full sync waits for further replicas."),
     live("repl-diskless-sync-max-replicas", COUNT, "0")
+        .flags(Flags::INERT)
         .help("Number of waiting replicas at which a full sync starts at once."),
     live(
         "repl-diskless-load",
@@ -343,6 +371,7 @@ const REPLICATION: &[Spec] = &[
         Kind::Choice(&["ignore", "panic", "panic-on-replicas"]),
         "ignore",
     )
+    .flags(Flags::INERT)
     .help("What an error in the primary's stream does."),
     inert_fixed("repl-mptcp", YES_NO, "no", NO_MPTCP),
 ];
@@ -368,14 +397,21 @@ const MEMORY: &[Spec] = &[
     live("maxmemory-samples", int(1, 64), "5").help("Keys compared for each eviction."),
     live("maxmemory-eviction-tenacity", int(0, 100), "10")
         .help("How long a request may be held up by eviction, from 0 to 100."),
-    live("maxmemory-clients", Kind::MemoryOrPercent, "0").help(
-        "Bytes, or percent of maxmemory, that all clients' buffers may take; 0 for no bound.",
-    ),
+    live("maxmemory-clients", Kind::MemoryOrPercent, "0")
+        .flags(Flags::INERT)
+        .help(
+            "Bytes, or percent of maxmemory, that all clients' buffers may take; 0 for no bound.",
+        ),
     live("lfu-log-factor", COUNT, "10").help("How slowly the LFU counter grows."),
     live("lfu-decay-time", COUNT, "1").help("Minutes after which the LFU counter shrinks by one."),
-    live("lazyfree-lazy-eviction", YES_NO, "no").help("Free evicted values in the background."),
-    live("lazyfree-lazy-expire", YES_NO, "no").help("Free expired values in the background."),
+    live("lazyfree-lazy-eviction", YES_NO, "no")
+        .flags(Flags::INERT)
+        .help("Free evicted values in the background."),
+    live("lazyfree-lazy-expire", YES_NO, "no")
+        .flags(Flags::INERT)
+        .help("Free expired values in the background."),
     live("lazyfree-lazy-server-del", YES_NO, "no")
+        .flags(Flags::INERT)
         .help("Free values that a command replaces in the background."),
     live("lazyfree-lazy-user-del", YES_NO, "no").help("Let DEL work like UNLINK."),
     live("lazyfree-lazy-user-flush", YES_NO, "no")
@@ -412,12 +448,18 @@ const MEMORY: &[Spec] = &[
 ];
 
 const KEYSPACE: &[Spec] = &[
-    live("active-expire-effort", int(1, 10), "1").help("How hard expired keys are looked for."),
-    live("notify-keyspace-events", Kind::Events, "").help("Classes of keyspace events to publish."),
+    live("active-expire-effort", int(1, 10), "1")
+        .flags(Flags::INERT)
+        .help("How hard expired keys are looked for."),
+    live("notify-keyspace-events", Kind::Events, "")
+        .flags(Flags::INERT)
+        .help("Classes of keyspace events to publish."),
     live("tracking-table-max-keys", ANY_COUNT, "1000000")
+        .flags(Flags::INERT)
         .help("Keys remembered for client-side caching."),
     live("busy-reply-threshold", LONG, "5000")
         .alias(&["lua-time-limit"])
+        .flags(Flags::INERT)
         .help("Milliseconds after which others are told that a script is running."),
     inert(
         "activerehashing",
@@ -447,23 +489,36 @@ const ENCODINGS: &[Spec] = &[
         "-2",
     )
     .alias(&["list-max-ziplist-size"])
+    .flags(Flags::INERT)
     .help("Elements, or by -1 to -5 the size, of a packed piece of a list."),
     live("list-compress-depth", COUNT, "0")
+        .flags(Flags::INERT)
         .help("Pieces at either end of a list that are not compressed; 0 for no compression."),
     live("set-max-intset-entries", ANY_COUNT, "512")
+        .flags(Flags::INERT)
         .help("Most members of a packed set of integers."),
-    live("set-max-listpack-entries", ANY_COUNT, "128").help("Most members of a packed set."),
+    live("set-max-listpack-entries", ANY_COUNT, "128")
+        .flags(Flags::INERT)
+        .help("Most members of a packed set."),
     live("set-max-listpack-value", ANY_COUNT, "64")
+        .flags(Flags::INERT)
         .help("Longest member of a packed set, in bytes."),
     live("zset-max-listpack-entries", ANY_COUNT, "128")
         .alias(&["zset-max-ziplist-entries"])
+        .flags(Flags::INERT)
         .help("Most members of a packed sorted set."),
     live("zset-max-listpack-value", BYTES, "64")
         .alias(&["zset-max-ziplist-value"])
+        .flags(Flags::INERT)
         .help("Longest member of a packed sorted set, in bytes."),
-    live("hll-sparse-max-bytes", BYTES, "3000").help("Most bytes of a sparse HyperLogLog."),
-    live("stream-node-max-bytes", BYTES, "4096").help("Most bytes of a packed piece of a stream."),
+    live("hll-sparse-max-bytes", BYTES, "3000")
+        .flags(Flags::INERT)
+        .help("Most bytes of a sparse HyperLogLog."),
+    live("stream-node-max-bytes", BYTES, "4096")
+        .flags(Flags::INERT)
+        .help("Most bytes of a packed piece of a stream."),
     live("stream-node-max-entries", LONG, "100")
+        .flags(Flags::INERT)
         .help("Most entries of a packed piece of a stream."),
     inert(
         "vset-force-single-threaded-execution",
@@ -501,14 +556,19 @@ const OBSERVATION: &[Spec] = &[
     ),
     live("latency-monitor-threshold", LONG, "0")
         .help("Milliseconds that make an event a latency spike; 0 for no monitor."),
-    live("latency-tracking", YES_NO, "yes").help("Keep a latency histogram of each command."),
+    live("latency-tracking", YES_NO, "yes")
+        .flags(Flags::INERT)
+        .help("Keep a latency histogram of each command."),
     live(
         "latency-tracking-info-percentiles",
         Kind::Percentiles,
         "50 99 99.9",
     )
+    .flags(Flags::INERT)
     .help("Percentiles in INFO latencystats."),
-    live("availability-zone", TEXT, "").help("This node's zone, as HELLO and INFO tell it."),
+    live("availability-zone", TEXT, "")
+        .flags(Flags::INERT)
+        .help("This node's zone, as HELLO and INFO tell it."),
 ];
 
 const TLS: &[Spec] = &[

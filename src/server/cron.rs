@@ -139,7 +139,8 @@ async fn tick_in_sync_set(server: &'static Server) {
 /// Replicas are pinged so that both ends notice a link that is dead.
 async fn ping_replicas(server: &'static Server) {
     loop {
-        tokio::time::sleep(Duration::from_secs(10)).await;
+        let period = server.config.current().repl_ping_replica_period_seconds;
+        tokio::time::sleep(Duration::from_secs(period)).await;
         if !server.replication.is_replica() && !server.replication.links().is_empty() {
             server.log.append_stream_only(b"*1\r\n$4\r\nPING\r\n");
             server.log.notify();
