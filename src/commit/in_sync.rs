@@ -397,22 +397,25 @@ impl InSyncSet {
     /// What is committed at `level`.
     fn committed(&self, level: AckLevel, enough: bool, now: Now) -> u64 {
         let published = self.published[level.index()];
-        if level == AckLevel::Async || !self.primary {
+        if !self.primary {
             return u64::MAX;
         }
+        // Who asked not to wait for replicas gets what Redis gives: with `appendfsync always`
+        // the local file is waited for all the same.
+        let asks_replicas = level != AckLevel::Async;
         // What was released while there was nothing to wait for is committed by definition.
         let floor = if published == u64::MAX {
             now.log_end
         } else {
             published
         };
-        if !enough {
+        if !enough && asks_replicas {
             return floor;
         }
         let members = self
             .members
             .values()
-            .filter(|m| m.state != MemberState::Candidate)
+            .filter(|m| asks_replicas && m.state != MemberState::Candidate)
             .map(|m| m.acked.at(level))
             .min();
         let local = self.rules.local_fsync.then_some(self.local_fsynced);
