@@ -200,7 +200,11 @@ fn the_local_file_counts_when_it_is_always_fsynced() {
     assert_eq!(story.committed, 0);
     story.event(Event::LocalFsynced(20));
     assert_eq!(story.committed, 20);
-    assert_eq!(story.set.published[AckLevel::Async.index()], 20, "for everybody");
+    assert_eq!(
+        story.set.published[AckLevel::Async.index()],
+        20,
+        "for everybody"
+    );
 }
 
 #[test]

@@ -155,6 +155,12 @@ impl<'w> Connection<'w> {
                 Poll::Ready(false) => return Poll::Ready(End::Closed),
                 Poll::Ready(true) => {}
             }
+            if !self.output.is_empty() && !self.interrupted {
+                // The replies go after the other connections have had their turn: sent in one
+                // burst, they wake a client on another core once and not each time anew.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
         match self.poll_send(cx) {
             Poll::Ready(Err(end)) => Poll::Ready(end),
