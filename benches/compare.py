@@ -75,7 +75,8 @@ def main() -> int:
         measured[name] = Row(made_by(command))
         print(f"row {name}: {TITLES[name]}", flush=True)
         whole &= run.measure(name, measured[name])
-    write(measured, options)
+        # At once, so that a run broken off keeps what it has.
+        write(measured, options)
     return 0 if whole else 1
 
 
