@@ -67,6 +67,8 @@ struct Connection<'w> {
     /// `pending` begins with requests that were not looked at because the output was full.
     interrupted: bool,
     waker_is_known: bool,
+    /// Whether the last batch held more than one request.
+    pipelined: bool,
 }
 
 struct Blocked {
@@ -127,6 +129,7 @@ impl<'w> Connection<'w> {
             full_at: 0,
             interrupted: false,
             waker_is_known: false,
+            pipelined: false,
         }
     }
 
@@ -155,9 +158,10 @@ impl<'w> Connection<'w> {
                 Poll::Ready(false) => return Poll::Ready(End::Closed),
                 Poll::Ready(true) => {}
             }
-            if !self.output.is_empty() && !self.interrupted {
-                // The replies go after the other connections have had their turn: sent in one
-                // burst, they wake a client on another core once and not each time anew.
+            if self.pipelined && !self.output.is_empty() && !self.interrupted {
+                // The replies of a pipeline go after the other connections have had their
+                // turn: sent in one burst, they wake a client on another core once and not
+                // each time anew. A single reply is not worth another turn.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -441,6 +445,7 @@ impl<'w> Connection<'w> {
         drop(scratch);
         drop(window);
         self.reader.shrink();
+        self.pipelined = executed > 1;
         self.after_batch(now, bytes.len(), executed);
         at
     }
