@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Each test file uses a part of this.
 
+pub mod proxy;
+
 use lockstep::client::{Client, info_field};
 use redis_protocol::resp2::types::OwnedFrame;
 use std::net::TcpListener;
@@ -124,6 +126,15 @@ impl Server {
         self.text(&["DEBUG", "DIGEST"])
     }
 
+    /// Resident memory, in kB.
+    pub fn resident_kb(&self) -> u64 {
+        let pid = self.child.as_ref().expect("a running server").id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+        let number = line.and_then(|l| l.split_whitespace().next());
+        number.expect("a size").parse().expect("a number")
+    }
+
     pub fn signal(&self, signal: nix::sys::signal::Signal) {
         let child = self.child.as_ref().expect("a running server");
         let pid = nix::unistd::Pid::from_raw(child.id() as i32);
@@ -176,8 +187,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // A paused process cannot be waited for before it runs again.
-        if self.child.is_some() {
-            self.resume();
+        if let Some(child) = &self.child {
+            let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT);
         }
         self.kill();
         if std::thread::panicking() {
