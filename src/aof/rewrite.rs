@@ -29,6 +29,9 @@ pub(super) fn start(server: &'static Server, fresh: bool) -> bool {
         }
         gate.rewriting = true;
     }
+    // Before the command that asked for it is answered: who then asks whether it is done must
+    // not be told so because the thread has not begun.
+    server.aof.status.lock().rewriting_since = Some(Instant::now());
     let spawned = server.aof.start_writer(server).and_then(|()| {
         std::thread::Builder::new()
             .name("aof-rewrite".into())
