@@ -6,7 +6,7 @@ mod support;
 use lockstep::client::Client;
 use redis_protocol::resp2::types::OwnedFrame;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use support::{Group, Server, eventually, text};
 
@@ -26,7 +26,7 @@ const CONNECTIONS: u64 = 24;
 
 /// Writes on a connection until it breaks or `stop` is raised. One request is in flight at a
 /// time, so that at most one outcome is unknown.
-fn load(port: u16, id: u64, stop: &AtomicBool) -> Tally {
+fn load(port: u16, id: u64, stop: &AtomicBool, done: &AtomicU64) -> Tally {
     let mut tally = Tally::default();
     let Ok(mut client) = Client::connect("127.0.0.1", port, Duration::from_secs(10)) else {
         return tally;
@@ -44,6 +44,7 @@ fn load(port: u16, id: u64, stop: &AtomicBool) -> Tally {
                     "an increment was lost or doubled while all lived"
                 );
                 tally.increments += 1;
+                done.fetch_add(1, Ordering::SeqCst);
                 tally.unknown = 0;
             }
             _ => break,
@@ -72,13 +73,16 @@ fn pair(client: &mut Client, id: u64, i: u64) -> Result<(), lockstep::client::Cl
 
 fn run_load(port: u16, milliseconds: u64, then: impl FnOnce()) -> Vec<Tally> {
     let stop = Arc::new(AtomicBool::new(false));
+    let done = Arc::new(AtomicU64::new(0));
     let workers: Vec<_> = (0..CONNECTIONS)
         .map(|id| {
-            let stop = Arc::clone(&stop);
-            std::thread::spawn(move || load(port, id, &stop))
+            let (stop, done) = (Arc::clone(&stop), Arc::clone(&done));
+            std::thread::spawn(move || load(port, id, &stop, &done))
         })
         .collect();
     std::thread::sleep(Duration::from_millis(milliseconds));
+    // However busy the machine is, there must be a load.
+    eventually("a load", || done.load(Ordering::SeqCst) > 100);
     then();
     stop.store(true, Ordering::SeqCst);
     let tallies = workers.into_iter().map(|w| w.join().expect("no panic"));
