@@ -150,7 +150,15 @@ fn value_text(value: ValueRef<'_>) -> Vec<u8> {
         ValueRef::HashPackedEx(bytes) => HashRef::PackedEx(bytes),
         ValueRef::HashTable(table) => HashRef::Table(table),
     };
-    let mut fields: Vec<_> = hash.iter().map(|field| format!("{field:?}")).collect();
+    // As text: one encoding keeps -4 as a number and another as two bytes, and which one a
+    // node uses is its own affair.
+    let mut fields: Vec<_> = hash
+        .iter()
+        .map(|field| {
+            let (name, value) = (field.name.to_vec(), field.value.to_vec());
+            format!("{name:?} {value:?} {:?}", field.expires_at)
+        })
+        .collect();
     fields.sort();
     fields.join("\n").into_bytes()
 }
