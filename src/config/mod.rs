@@ -29,7 +29,7 @@ pub use resolved::{
 };
 pub use spec::{Flags, Kind, Spec};
 pub use table::{find, options};
-pub use value::{KeyspaceEvents, OutputLimit, SavePoint, ShutdownFlags, Value};
+pub use value::{NotifyClass, OutputLimit, SavePoint, ShutdownFlags, Value};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! From arguments to checked values. The error texts are Redis's.
 
 use super::spec::{Kind, Spec};
-use super::value::{KeyspaceEvents, OutputLimit, SHUTDOWN_WORDS, SavePoint, ShutdownFlags, Value};
+use super::value::{NotifyClass, OutputLimit, SHUTDOWN_WORDS, SavePoint, ShutdownFlags, Value};
 use crate::number::parse_i64;
 use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
@@ -101,7 +101,7 @@ impl Spec {
                 .find(|word| word.as_bytes().eq_ignore_ascii_case(arg))
                 .map(|word| Value::Choice(word))
                 .ok_or_else(|| one_of(words.iter().copied())),
-            Kind::Events => KeyspaceEvents::parse(arg)
+            Kind::Events => NotifyClass::parse(arg)
                 .map(Value::Events)
                 .ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".into()),
             Kind::TitleTemplate if !is_title_template(arg) => {

@@ -6,7 +6,7 @@
 
 use super::spec::Spec;
 use super::table;
-use super::value::{KeyspaceEvents, OutputLimit, SavePoint, ShutdownFlags, Value};
+use super::value::{NotifyClass, OutputLimit, SavePoint, ShutdownFlags, Value};
 use crate::commit::{AckLevel, Policy};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -222,7 +222,7 @@ pub struct Config {
     pub lazyfree_lazy_user_flush: bool,
 
     pub active_expire_effort: u32,
-    pub notify_keyspace_events: KeyspaceEvents,
+    pub notify_keyspace_events: NotifyClass,
     pub tracking_table_max_keys: usize,
     pub busy_reply_threshold_ms: u64,
 
@@ -397,7 +397,7 @@ impl Config {
             active_expire_effort: v.u32("active-expire-effort"),
             notify_keyspace_events: match v.get("notify-keyspace-events") {
                 Value::Events(events) => *events,
-                _ => KeyspaceEvents::empty(),
+                _ => NotifyClass::empty(),
             },
             tracking_table_max_keys: v.usize("tracking-table-max-keys"),
             busy_reply_threshold_ms: v.u64("busy-reply-threshold"),

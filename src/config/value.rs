@@ -31,7 +31,7 @@ const CLASSES_IN_FILES: [&str; 3] = ["normal", "replica", "pubsub"];
 bitflags! {
     /// Classes of keyspace events (`notify-keyspace-events`).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct KeyspaceEvents: u32 {
+    pub struct NotifyClass: u32 {
         /// `K`: published on `__keyspace@<db>__` channels.
         const KEYSPACE = 1;
         /// `E`: published on `__keyevent@<db>__` channels.
@@ -68,29 +68,29 @@ bitflags! {
 }
 
 /// The letters of single classes, in the order in which they are printed.
-const EVENT_LETTERS: [(u8, KeyspaceEvents); 11] = [
-    (b'g', KeyspaceEvents::GENERIC),
-    (b'$', KeyspaceEvents::STRING),
-    (b'l', KeyspaceEvents::LIST),
-    (b's', KeyspaceEvents::SET),
-    (b'h', KeyspaceEvents::HASH),
-    (b'z', KeyspaceEvents::ZSET),
-    (b'x', KeyspaceEvents::EXPIRED),
-    (b'e', KeyspaceEvents::EVICTED),
-    (b't', KeyspaceEvents::STREAM),
-    (b'd', KeyspaceEvents::MODULE),
-    (b'n', KeyspaceEvents::NEW),
+const EVENT_LETTERS: [(u8, NotifyClass); 11] = [
+    (b'g', NotifyClass::GENERIC),
+    (b'$', NotifyClass::STRING),
+    (b'l', NotifyClass::LIST),
+    (b's', NotifyClass::SET),
+    (b'h', NotifyClass::HASH),
+    (b'z', NotifyClass::ZSET),
+    (b'x', NotifyClass::EXPIRED),
+    (b'e', NotifyClass::EVICTED),
+    (b't', NotifyClass::STREAM),
+    (b'd', NotifyClass::MODULE),
+    (b'n', NotifyClass::NEW),
 ];
 /// The letters that follow, whether or not the classes were summed up as `A`.
-const EVENT_LETTERS_AFTER: [(u8, KeyspaceEvents); 3] = [
-    (b'K', KeyspaceEvents::KEYSPACE),
-    (b'E', KeyspaceEvents::KEYEVENT),
-    (b'm', KeyspaceEvents::KEY_MISS),
+const EVENT_LETTERS_AFTER: [(u8, NotifyClass); 3] = [
+    (b'K', NotifyClass::KEYSPACE),
+    (b'E', NotifyClass::KEYEVENT),
+    (b'm', NotifyClass::KEY_MISS),
 ];
 
-impl KeyspaceEvents {
+impl NotifyClass {
     /// The classes that the letters stand for; `None` if one stands for none.
-    pub fn parse(letters: &[u8]) -> Option<KeyspaceEvents> {
+    pub fn parse(letters: &[u8]) -> Option<NotifyClass> {
         letters.iter().try_fold(Self::empty(), |sum, letter| {
             if *letter == b'A' {
                 return Some(sum | Self::ALL);
@@ -105,7 +105,7 @@ impl KeyspaceEvents {
     /// The letters, as Redis prints them: `A` swallows `n`.
     pub fn letters(self) -> String {
         let mut text = String::new();
-        let mut push = |letters: &[(u8, KeyspaceEvents)]| {
+        let mut push = |letters: &[(u8, NotifyClass)]| {
             for (letter, class) in letters {
                 if self.contains(*class) {
                     text.push(char::from(*letter));
@@ -167,7 +167,7 @@ pub enum Value {
     /// Percentiles.
     Percentiles(Vec<f64>),
     /// Event classes.
-    Events(KeyspaceEvents),
+    Events(NotifyClass),
     /// Shutdown words.
     Shutdown(ShutdownFlags),
 }
@@ -228,7 +228,7 @@ impl Value {
                 .collect(),
             Value::Percentiles(list) if list.is_empty() => vec![b"\"\"".to_vec()],
             // `A` hides `n` in answers; a file must say both.
-            Value::Events(events) if events.contains(KeyspaceEvents::ALL | KeyspaceEvents::NEW) => {
+            Value::Events(events) if events.contains(NotifyClass::ALL | NotifyClass::NEW) => {
                 vec![quoted(format!("{}n", events.letters()).as_bytes())]
             }
             Value::Events(events) => vec![quoted(events.letters().as_bytes())],

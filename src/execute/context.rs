@@ -6,13 +6,19 @@
 //! of the effect.
 
 use super::effect::EffectBuf;
+use super::events::KeyEvent;
+use crate::config::NotifyClass;
 use crate::hash::hash;
 use crate::keyspace::{
-    DbIndex, Entry, EntryRef, Inline, Kind, Locked, Payload, ValueRef, WatchFlag, shard_of,
+    DbIndex, Entry, EntryRef, Inline, Kind, Locked, Object, Payload, ValueRef, WatchFlag, shard_of,
 };
 use crate::protocol::{Args, Reply, WireError, errors};
 use crate::time::UnixMs;
-use crate::values::hash::{HashRef, HashTable};
+use crate::values::hash::HashRef;
+use crate::values::list::ListRef;
+use crate::values::set::SetRef;
+use crate::values::sorted_set::SortedSetRef;
+use crate::values::stream::Stream;
 use crate::values::table::Slot;
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
@@ -27,6 +33,26 @@ pub struct Settings {
     pub hash_max_entries: usize,
     /// `hash-max-listpack-value` in bytes.
     pub hash_max_value: usize,
+    /// `list-max-listpack-size`: elements, or by -1 to -5 the size class.
+    pub list_max_listpack_size: i32,
+    /// `set-max-intset-entries`.
+    pub set_max_intset_entries: usize,
+    /// `set-max-listpack-entries`.
+    pub set_max_listpack_entries: usize,
+    /// `set-max-listpack-value` in bytes.
+    pub set_max_listpack_value: usize,
+    /// `zset-max-listpack-entries`.
+    pub zset_max_listpack_entries: usize,
+    /// `zset-max-listpack-value` in bytes.
+    pub zset_max_listpack_value: usize,
+    /// `stream-node-max-bytes`; 0 for no limit.
+    pub stream_node_max_bytes: usize,
+    /// `stream-node-max-entries`; 0 for no limit.
+    pub stream_node_max_entries: usize,
+    /// `hll-sparse-max-bytes`.
+    pub hll_sparse_max_bytes: usize,
+    /// `notify-keyspace-events`: which events somebody may want to hear of.
+    pub notify: NotifyClass,
     /// Whether the clock bits hold LFU counters and not access times.
     pub lfu: bool,
     /// `lfu-log-factor`.
@@ -50,6 +76,16 @@ impl Default for Settings {
             max_bulk: 512 << 20,
             hash_max_entries: 512,
             hash_max_value: 64,
+            list_max_listpack_size: -2,
+            set_max_intset_entries: 512,
+            set_max_listpack_entries: 128,
+            set_max_listpack_value: 64,
+            zset_max_listpack_entries: 128,
+            zset_max_listpack_value: 64,
+            stream_node_max_bytes: 4096,
+            stream_node_max_entries: 100,
+            hll_sparse_max_bytes: 3000,
+            notify: NotifyClass::empty(),
             lfu: false,
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
@@ -152,6 +188,42 @@ fn as_hash(value: ValueRef<'_>) -> Result<HashRef<'_>, WireError> {
         ValueRef::HashPacked(bytes) => Ok(HashRef::Packed(bytes)),
         ValueRef::HashPackedEx(bytes) => Ok(HashRef::PackedEx(bytes)),
         ValueRef::HashTable(table) => Ok(HashRef::Table(table)),
+        _ => Err(errors::WRONG_TYPE),
+    }
+}
+
+/// A list of an entry, or the error for another type.
+fn as_list(value: ValueRef<'_>) -> Result<ListRef<'_>, WireError> {
+    match value {
+        ValueRef::ListPacked(bytes) => Ok(ListRef::Packed(bytes)),
+        ValueRef::List(list) => Ok(ListRef::Quick(list)),
+        _ => Err(errors::WRONG_TYPE),
+    }
+}
+
+/// A set of an entry, or the error for another type.
+fn as_set(value: ValueRef<'_>) -> Result<SetRef<'_>, WireError> {
+    match value {
+        ValueRef::SetInts(bytes) => Ok(SetRef::Ints(bytes)),
+        ValueRef::SetPacked(bytes) => Ok(SetRef::Packed(bytes)),
+        ValueRef::SetTable(set) => Ok(SetRef::Table(set)),
+        _ => Err(errors::WRONG_TYPE),
+    }
+}
+
+/// A sorted set of an entry, or the error for another type.
+fn as_sorted_set(value: ValueRef<'_>) -> Result<SortedSetRef<'_>, WireError> {
+    match value {
+        ValueRef::SortedSetPacked(bytes) => Ok(SortedSetRef::Packed(bytes)),
+        ValueRef::SortedSet(set) => Ok(SortedSetRef::Full(set)),
+        _ => Err(errors::WRONG_TYPE),
+    }
+}
+
+/// A stream of an entry, or the error for another type.
+fn as_stream(value: ValueRef<'_>) -> Result<&Stream, WireError> {
+    match value {
+        ValueRef::Stream(stream) => Ok(stream),
         _ => Err(errors::WRONG_TYPE),
     }
 }
@@ -317,6 +389,44 @@ impl<'a> ReadContext<'a> {
             .transpose()
     }
 
+    /// The list at `key`.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    pub fn list(&self, key: &[u8]) -> Result<Option<ListRef<'a>>, WireError> {
+        self.get(key)
+            .map(|entry| as_list(entry.value()))
+            .transpose()
+    }
+
+    /// The set at `key`.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    pub fn set(&self, key: &[u8]) -> Result<Option<SetRef<'a>>, WireError> {
+        self.get(key).map(|entry| as_set(entry.value())).transpose()
+    }
+
+    /// The sorted set at `key`.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    pub fn sorted_set(&self, key: &[u8]) -> Result<Option<SortedSetRef<'a>>, WireError> {
+        self.get(key)
+            .map(|entry| as_sorted_set(entry.value()))
+            .transpose()
+    }
+
+    /// The stream at `key`.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    pub fn stream(&self, key: &[u8]) -> Result<Option<&'a Stream>, WireError> {
+        self.get(key)
+            .map(|entry| as_stream(entry.value()))
+            .transpose()
+    }
+
     /// Whether expired keys and fields are deleted here, or only hidden.
     pub fn may_expire(&self) -> bool {
         self.may_expire
@@ -392,6 +502,8 @@ pub struct WriteContext<'a> {
     pub(super) expired_fields: u64,
     /// Values to be freed by another thread.
     pub(super) garbage: &'a mut Vec<Garbage>,
+    /// Keyspace events that somebody may want to hear of.
+    pub(super) events: &'a mut Vec<KeyEvent>,
 }
 
 /// Something large that is freed outside the locks, on a thread of its own.
@@ -540,6 +652,76 @@ impl<'a> WriteContext<'a> {
     /// `WRONGTYPE` for another type.
     pub fn hash_of(&self, found: Found) -> Result<HashRef<'_>, WireError> {
         as_hash(self.entry(found).value())
+    }
+
+    /// The list at `key`.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    pub fn list(&mut self, key: &[u8]) -> Result<Option<ListRef<'_>>, WireError> {
+        self.get(key)
+            .map(|entry| as_list(entry.value()))
+            .transpose()
+    }
+
+    /// The set at `key`.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    pub fn set(&mut self, key: &[u8]) -> Result<Option<SetRef<'_>>, WireError> {
+        self.get(key).map(|entry| as_set(entry.value())).transpose()
+    }
+
+    /// The sorted set at `key`.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    pub fn sorted_set(&mut self, key: &[u8]) -> Result<Option<SortedSetRef<'_>>, WireError> {
+        self.get(key)
+            .map(|entry| as_sorted_set(entry.value()))
+            .transpose()
+    }
+
+    /// The stream at `key`.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    pub fn stream(&mut self, key: &[u8]) -> Result<Option<&Stream>, WireError> {
+        self.get(key)
+            .map(|entry| as_stream(entry.value()))
+            .transpose()
+    }
+
+    /// The list of a key that was found.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    pub fn list_of(&self, found: Found) -> Result<ListRef<'_>, WireError> {
+        as_list(self.entry(found).value())
+    }
+
+    /// The set of a key that was found.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    pub fn set_of(&self, found: Found) -> Result<SetRef<'_>, WireError> {
+        as_set(self.entry(found).value())
+    }
+
+    /// The sorted set of a key that was found.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    pub fn sorted_set_of(&self, found: Found) -> Result<SortedSetRef<'_>, WireError> {
+        as_sorted_set(self.entry(found).value())
+    }
+
+    /// The stream of a key that was found.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` for another type.
+    pub fn stream_of(&self, found: Found) -> Result<&Stream, WireError> {
+        as_stream(self.entry(found).value())
     }
 
     /// Sets `key` to a string, whatever it held.
@@ -693,11 +875,11 @@ impl<'a> WriteContext<'a> {
             .set_kind(found.slot, kind);
     }
 
-    /// The hash table of a key that was found; `None` for another kind.
-    pub fn hash_table(&mut self, found: Found) -> Option<&mut HashTable> {
+    /// The object of a key that was found, to change; `None` for another kind.
+    pub fn object<T: Object>(&mut self, found: Found) -> Option<&mut T> {
         self.locked
             .shard_mut(found.db, found.shard)
-            .hash_table(found.slot)
+            .object(found.slot)
     }
 
     /// The large string of a key that was found; `None` for another kind.
@@ -713,6 +895,24 @@ impl<'a> WriteContext<'a> {
         self.locked
             .shard_mut(found.db, found.shard)
             .hint(found.hash, due, now);
+    }
+
+    /// Notes a keyspace event, in the client's database.
+    #[inline]
+    pub fn notify(&mut self, class: NotifyClass, event: &'static str, key: &[u8]) {
+        self.notify_in(self.db, class, event, key);
+    }
+
+    /// Notes a keyspace event, in another database.
+    #[inline]
+    pub fn notify_in(&mut self, db: DbIndex, class: NotifyClass, event: &'static str, key: &[u8]) {
+        if self.settings.notify.intersects(class) {
+            self.events.push(KeyEvent {
+                db,
+                event,
+                key: key.into(),
+            });
+        }
     }
 
     /// Counts hash fields that were deleted because they had expired.
@@ -764,6 +964,10 @@ pub fn string_payload(value: &[u8]) -> Payload<'_> {
 fn is_costly(entry: EntryRef<'_>) -> bool {
     match entry.value() {
         ValueRef::HashTable(table) => table.len() > 64,
+        ValueRef::List(list) => list.len() > 64,
+        ValueRef::SetTable(set) => set.len() > 64,
+        ValueRef::SortedSet(set) => set.len() > 64,
+        ValueRef::Stream(stream) => stream.len() > 64,
         ValueRef::Shared(value) => value.len() > 1 << 20,
         _ => false,
     }

@@ -118,6 +118,7 @@ impl Fixture {
             expired: 0,
             expired_fields: 0,
             garbage: &mut Vec::new(),
+            events: &mut Vec::new(),
         };
         match handler(&mut context, args, &mut reply) {
             Ok(Effect::AsReceived) => effects.request(db, args),
@@ -149,6 +150,10 @@ fn value_text(value: ValueRef<'_>) -> Vec<u8> {
         ValueRef::HashPacked(bytes) => HashRef::Packed(bytes),
         ValueRef::HashPackedEx(bytes) => HashRef::PackedEx(bytes),
         ValueRef::HashTable(table) => HashRef::Table(table),
+        ValueRef::ListPacked(_) | ValueRef::List(_) => return Vec::new(),
+        ValueRef::SetInts(_) | ValueRef::SetPacked(_) | ValueRef::SetTable(_) => return Vec::new(),
+        ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => return Vec::new(),
+        ValueRef::Stream(_) => return Vec::new(),
     };
     // As text: one encoding keeps -4 as a number and another as two bytes, and which one a
     // node uses is its own affair.

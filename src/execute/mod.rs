@@ -13,6 +13,7 @@ mod clock;
 mod context;
 mod dispatch;
 mod effect;
+mod events;
 mod evict;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -28,6 +29,7 @@ pub use context::{
 };
 pub use dispatch::{Batch, Gates, Request, dispatch};
 pub use effect::{Effect, EffectBuf};
+pub use events::KeyEvent;
 pub use evict::evict;
 pub use run::{Done, Scratch, expire_due};
 pub use session::{After, BlockOn, SessionContext};

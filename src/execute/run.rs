@@ -3,6 +3,7 @@
 use super::context::{Garbage, HashCache, Origin, ReadContext, Settings, WriteContext};
 use super::dispatch::Gates;
 use super::effect::{Effect, EffectBuf};
+use super::events::KeyEvent;
 use crate::commands::handler::{ReadFn, Scope, WriteFn};
 use crate::commands::key_positions;
 use crate::commands::spec::CommandSpec;
@@ -19,6 +20,8 @@ pub struct Scratch {
     pub(super) hashes: HashCache,
     pub(super) expired: RefCell<Vec<(DbIndex, Box<[u8]>)>>,
     pub(super) garbage: Vec<Garbage>,
+    /// Keyspace events of the command.
+    pub(super) events: Vec<KeyEvent>,
     pub(super) places: Vec<(DbIndex, usize)>,
 }
 
@@ -198,6 +201,7 @@ pub(super) fn write_context<'a>(
         expired: 0,
         expired_fields: 0,
         garbage: &mut scratch.garbage,
+        events: &mut scratch.events,
     }
 }
 

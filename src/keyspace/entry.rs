@@ -18,6 +18,10 @@
 use crate::allocator::size_class;
 use crate::time::UnixMs;
 use crate::values::hash::{HashRef, HashTable, to_table};
+use crate::values::list::List;
+use crate::values::set::SetTable;
+use crate::values::sorted_set::SortedSet;
+use crate::values::stream::Stream;
 use crate::values::table::Item;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::marker::PhantomData;
@@ -43,6 +47,22 @@ pub enum Kind {
     HashPackedEx = 5,
     /// A hash table.
     HashTable = 6,
+    /// A small list, inline.
+    ListPacked = 7,
+    /// A list of packed nodes.
+    List = 8,
+    /// A small set of integers, inline.
+    SetInts = 9,
+    /// A small set, inline.
+    SetPacked = 10,
+    /// A set as a table.
+    SetTable = 11,
+    /// A small sorted set, inline.
+    SortedSetPacked = 12,
+    /// A sorted set as an ordered structure and a table.
+    SortedSet = 13,
+    /// A stream.
+    Stream = 14,
 }
 
 impl Kind {
@@ -54,7 +74,15 @@ impl Kind {
             3 => Kind::StrShared,
             4 => Kind::HashPacked,
             5 => Kind::HashPackedEx,
-            _ => Kind::HashTable,
+            6 => Kind::HashTable,
+            7 => Kind::ListPacked,
+            8 => Kind::List,
+            9 => Kind::SetInts,
+            10 => Kind::SetPacked,
+            11 => Kind::SetTable,
+            12 => Kind::SortedSetPacked,
+            13 => Kind::SortedSet,
+            _ => Kind::Stream,
         }
     }
 
@@ -63,15 +91,60 @@ impl Kind {
         match self {
             Kind::Str | Kind::Int | Kind::StrEdited | Kind::StrShared => "string",
             Kind::HashPacked | Kind::HashPackedEx | Kind::HashTable => "hash",
+            Kind::ListPacked | Kind::List => "list",
+            Kind::SetInts | Kind::SetPacked | Kind::SetTable => "set",
+            Kind::SortedSetPacked | Kind::SortedSet => "zset",
+            Kind::Stream => "stream",
         }
     }
 
     fn is_inline(self) -> bool {
         matches!(
             self,
-            Kind::Str | Kind::StrEdited | Kind::HashPacked | Kind::HashPackedEx
+            Kind::Str
+                | Kind::StrEdited
+                | Kind::HashPacked
+                | Kind::HashPackedEx
+                | Kind::ListPacked
+                | Kind::SetInts
+                | Kind::SetPacked
+                | Kind::SortedSetPacked
         )
     }
+}
+
+/// A value in an allocation of its own, behind a pointer in its entry.
+///
+/// # Safety
+/// No two types have the same `KIND`: it is by the kind that a pointer is read back.
+pub unsafe trait Object: Send + 'static {
+    /// The kind of the entries that hold it.
+    const KIND: Kind;
+}
+
+// SAFETY: each type has a kind of its own, for this and the following.
+unsafe impl Object for HashTable {
+    const KIND: Kind = Kind::HashTable;
+}
+// SAFETY: as above.
+unsafe impl Object for List {
+    const KIND: Kind = Kind::List;
+}
+// SAFETY: as above.
+unsafe impl Object for SetTable {
+    const KIND: Kind = Kind::SetTable;
+}
+// SAFETY: as above.
+unsafe impl Object for SortedSet {
+    const KIND: Kind = Kind::SortedSet;
+}
+// SAFETY: as above.
+unsafe impl Object for Stream {
+    const KIND: Kind = Kind::Stream;
+}
+// SAFETY: as above.
+unsafe impl Object for Arc<Vec<u8>> {
+    const KIND: Kind = Kind::StrShared;
 }
 
 /// The value to put in an entry.
@@ -84,6 +157,14 @@ pub enum Payload<'a> {
     Shared(Arc<Vec<u8>>),
     /// A hash table.
     Table(Box<HashTable>),
+    /// A list of packed nodes.
+    List(Box<List>),
+    /// A set as a table.
+    Set(Box<SetTable>),
+    /// A large sorted set.
+    SortedSet(Box<SortedSet>),
+    /// A stream.
+    Stream(Box<Stream>),
 }
 
 /// A value seen in place.
@@ -106,6 +187,22 @@ pub enum ValueRef<'a> {
     HashPackedEx(&'a [u8]),
     /// A hash table.
     HashTable(&'a HashTable),
+    /// A small list.
+    ListPacked(&'a [u8]),
+    /// A list of packed nodes.
+    List(&'a List),
+    /// A small set of integers.
+    SetInts(&'a [u8]),
+    /// A small set.
+    SetPacked(&'a [u8]),
+    /// A set as a table.
+    SetTable(&'a SetTable),
+    /// A small sorted set.
+    SortedSetPacked(&'a [u8]),
+    /// A large sorted set.
+    SortedSet(&'a SortedSet),
+    /// A stream.
+    Stream(&'a Stream),
 }
 
 /// An owned entry.
@@ -287,14 +384,16 @@ impl<'a> EntryRef<'a> {
             },
             Kind::HashPacked => ValueRef::HashPacked(self.inline(at)),
             Kind::HashPackedEx => ValueRef::HashPackedEx(self.inline(at)),
-            // SAFETY: the payload of this kind is a pointer to a live `HashTable`, which the
-            // entry owns and keeps for `'a`.
-            Kind::HashTable => ValueRef::HashTable(unsafe { &*self.ptr.object(at).cast() }),
-            Kind::StrShared => {
-                // An `Arc<T>` is stored as its raw pointer; view the stored word as the Arc.
-                // SAFETY: the word at `at` was written by `Arc::into_raw` and lives for `'a`.
-                ValueRef::Shared(unsafe { self.ptr.shared(at) })
-            }
+            Kind::ListPacked => ValueRef::ListPacked(self.inline(at)),
+            Kind::SetInts => ValueRef::SetInts(self.inline(at)),
+            Kind::SetPacked => ValueRef::SetPacked(self.inline(at)),
+            Kind::SortedSetPacked => ValueRef::SortedSetPacked(self.inline(at)),
+            Kind::HashTable => ValueRef::HashTable(self.object(at)),
+            Kind::StrShared => ValueRef::Shared(self.object(at)),
+            Kind::List => ValueRef::List(self.object(at)),
+            Kind::SetTable => ValueRef::SetTable(self.object(at)),
+            Kind::SortedSet => ValueRef::SortedSet(self.object(at)),
+            Kind::Stream => ValueRef::Stream(self.object(at)),
         }
     }
 
@@ -305,9 +404,17 @@ impl<'a> EntryRef<'a> {
             ValueRef::Int(n) => Payload::Int(n),
             ValueRef::Str { bytes, .. }
             | ValueRef::HashPacked(bytes)
-            | ValueRef::HashPackedEx(bytes) => Payload::Inline(self.kind(), bytes),
+            | ValueRef::HashPackedEx(bytes)
+            | ValueRef::ListPacked(bytes)
+            | ValueRef::SetInts(bytes)
+            | ValueRef::SetPacked(bytes)
+            | ValueRef::SortedSetPacked(bytes) => Payload::Inline(self.kind(), bytes),
             ValueRef::Shared(value) => Payload::Shared(Arc::clone(value)),
             ValueRef::HashTable(table) => Payload::Table(Box::new(to_table(HashRef::Table(table)))),
+            ValueRef::List(list) => Payload::List(Box::new(list.clone())),
+            ValueRef::SetTable(set) => Payload::Set(Box::new(set.clone())),
+            ValueRef::SortedSet(set) => Payload::SortedSet(Box::new(set.clone())),
+            ValueRef::Stream(stream) => Payload::Stream(Box::new(stream.clone())),
         };
         let copy = Entry::new(key, self.expiry(), payload);
         EntryPtr(copy.raw).set_clock(self.clock());
@@ -319,9 +426,22 @@ impl<'a> EntryRef<'a> {
         let object = match self.value() {
             ValueRef::Shared(value) => 16 + size_of::<Vec<u8>>() + value.capacity(),
             ValueRef::HashTable(table) => table.mem_bytes(),
+            ValueRef::List(list) => list.mem_bytes(),
+            ValueRef::SetTable(set) => set.mem_bytes(),
+            ValueRef::SortedSet(set) => set.mem_bytes(),
+            ValueRef::Stream(stream) => stream.mem_bytes(),
             _ => 0,
         };
         size_class(self.ptr.total()) + object
+    }
+
+    /// The object of the type that belongs to the entry's kind.
+    #[inline]
+    fn object<T: Object>(&self, at: usize) -> &'a T {
+        debug_assert_eq!(self.kind(), T::KIND);
+        // SAFETY: the payload of this kind is a pointer to a live `T`, which the entry owns
+        // and keeps for `'a`.
+        unsafe { &*self.ptr.object(at).cast() }
     }
 
     #[inline]
@@ -404,13 +524,6 @@ impl EntryPtr {
         usize::from_le_bytes(self.read(at)) as *mut u8
     }
 
-    /// # Safety
-    /// The payload at `at` must be an `Arc<Vec<u8>>` pointer that stays for `'a`.
-    unsafe fn shared<'a>(&self, at: usize) -> &'a Arc<Vec<u8>> {
-        // SAFETY: shared values are placed by `write_payload` through `Box<Arc<_>>`.
-        unsafe { &*self.object(at).cast() }
-    }
-
     #[inline]
     fn inline_range(&self, at: usize) -> Range<usize> {
         let [a, b, c] = self.read::<3>(at);
@@ -428,17 +541,30 @@ impl EntryPtr {
     }
 
     fn drop_object(&mut self) {
-        let at = self.payload_at();
-        match Kind::of(self.byte(0)) {
-            // SAFETY: the entry owns the object, and the caller overwrites or frees the
-            // payload next.
-            Kind::HashTable => drop(unsafe { Box::<HashTable>::from_raw(self.object(at).cast()) }),
-            // SAFETY: as above.
-            Kind::StrShared => {
-                drop(unsafe { Box::<Arc<Vec<u8>>>::from_raw(self.object(at).cast()) })
-            }
+        let kind = Kind::of(self.byte(0));
+        match kind {
+            Kind::HashTable => self.drop_as::<HashTable>(),
+            Kind::StrShared => self.drop_as::<Arc<Vec<u8>>>(),
+            Kind::List => self.drop_as::<List>(),
+            Kind::SetTable => self.drop_as::<SetTable>(),
+            Kind::SortedSet => self.drop_as::<SortedSet>(),
+            Kind::Stream => self.drop_as::<Stream>(),
             _ => {}
         }
+    }
+
+    fn drop_as<T: Object>(&mut self) {
+        debug_assert_eq!(Kind::of(self.byte(0)), T::KIND);
+        // SAFETY: the entry owns the object, which is of the type of its kind, and the caller
+        // overwrites or frees the payload next.
+        drop(unsafe { Box::<T>::from_raw(self.object(self.payload_at()).cast()) });
+    }
+
+    /// Stores the pointer to an object at `at`.
+    fn write_object<T: Object>(&mut self, at: usize, object: Box<T>) -> Kind {
+        let raw = Box::into_raw(object) as usize;
+        self.write(at, &raw.to_le_bytes());
+        T::KIND
     }
 
     /// Writes a payload at `at` and the kind in the header; the room must be there.
@@ -454,16 +580,12 @@ impl EntryPtr {
                 self.write(at + INLINE_LEN, bytes);
                 kind
             }
-            Payload::Shared(value) => {
-                let raw = Box::into_raw(Box::new(value)) as usize;
-                self.write(at, &raw.to_le_bytes());
-                Kind::StrShared
-            }
-            Payload::Table(table) => {
-                let raw = Box::into_raw(table) as usize;
-                self.write(at, &raw.to_le_bytes());
-                Kind::HashTable
-            }
+            Payload::Shared(value) => self.write_object(at, Box::new(value)),
+            Payload::Table(table) => self.write_object(at, table),
+            Payload::List(list) => self.write_object(at, list),
+            Payload::Set(set) => self.write_object(at, set),
+            Payload::SortedSet(set) => self.write_object(at, set),
+            Payload::Stream(stream) => self.write_object(at, stream),
         };
         let head = self.byte(0) & !KIND_MASK | kind as u8;
         self.write(0, &[head]);
@@ -587,21 +709,12 @@ impl EntryPtr {
         self.write(at, &n.to_le_bytes());
     }
 
-    /// The hash table of an entry of that kind.
+    /// The object of an entry of its kind.
     ///
     /// # Safety
-    /// The kind must be `HashTable` and the caller must hold the entry exclusively for `'a`.
-    pub(super) unsafe fn table_mut<'a>(&mut self) -> &'a mut HashTable {
-        // SAFETY: the payload is a pointer to a live table that the entry owns.
-        unsafe { &mut *self.object(self.payload_at()).cast() }
-    }
-
-    /// The shared string of an entry of that kind.
-    ///
-    /// # Safety
-    /// The kind must be `StrShared` and the caller must hold the entry exclusively for `'a`.
-    pub(super) unsafe fn shared_mut<'a>(&mut self) -> &'a mut Arc<Vec<u8>> {
-        // SAFETY: the payload is a pointer to a boxed `Arc` that the entry owns.
+    /// The kind must be `T::KIND` and the caller must hold the entry exclusively for `'a`.
+    pub(super) unsafe fn object_mut<'a, T: Object>(&mut self) -> &'a mut T {
+        // SAFETY: the payload is a pointer to a live `T` that the entry owns.
         unsafe { &mut *self.object(self.payload_at()).cast() }
     }
 }

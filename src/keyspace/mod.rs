@@ -12,6 +12,6 @@ mod locks;
 mod shard;
 
 pub use database::{Database, DbIndex, Keyspace, SHARD_BITS, SHARDS, shard_of};
-pub use entry::{Entry, EntryRef, Kind, MAX_INLINE, Payload, ValueRef};
+pub use entry::{Entry, EntryRef, Kind, MAX_INLINE, Object, Payload, ValueRef};
 pub use locks::Locked;
 pub use shard::{Inline, PreImage, Shard, WatchFlag};

@@ -6,11 +6,11 @@
 
 use super::SHARD_BITS;
 use super::database::DbIndex;
-use super::entry::{Entry, EntryPtr, EntryRef, Kind, Payload, ValueRef};
+use super::entry::{Entry, EntryPtr, EntryRef, Kind, Object, Payload, ValueRef};
 use super::expiry::Hints;
 use crate::time::UnixMs;
 use crate::values::SpliceBuf;
-use crate::values::hash::{HashRef, HashTable};
+use crate::values::hash::HashRef;
 use crate::values::table::{Item, Slot, Table};
 use hashbrown::HashMap;
 use std::ops::Range;
@@ -224,23 +224,19 @@ impl Shard {
         self.edit(slot, |entry| entry.set_kind(kind));
     }
 
-    /// The hash table at `slot`, to change; `None` for another kind.
-    pub fn hash_table(&mut self, slot: Slot) -> Option<&mut HashTable> {
+    /// The object at `slot`, to change; `None` for another kind.
+    pub fn object<T: Object>(&mut self, slot: Slot) -> Option<&mut T> {
         self.prepare(slot);
         let mut ptr = EntryPtr(self.table.get(slot));
-        (self.entry(slot).kind() == Kind::HashTable)
+        (self.entry(slot).kind() == T::KIND)
             // SAFETY: the kind is right and `self` is borrowed exclusively.
-            .then(|| unsafe { ptr.table_mut() })
+            .then(|| unsafe { ptr.object_mut() })
     }
 
     /// The large string at `slot`, to change; `None` for another kind. A reply in flight may
     /// share it, so that a change may copy.
     pub fn shared_string(&mut self, slot: Slot) -> Option<&mut Vec<u8>> {
-        self.prepare(slot);
-        let mut ptr = EntryPtr(self.table.get(slot));
-        (self.entry(slot).kind() == Kind::StrShared)
-            // SAFETY: the kind is right and `self` is borrowed exclusively.
-            .then(|| Arc::make_mut(unsafe { ptr.shared_mut() }))
+        self.object::<Arc<Vec<u8>>>(slot).map(Arc::make_mut)
     }
 
     /// Files a hint for a hash whose first field expiry has come nearer.

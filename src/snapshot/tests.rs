@@ -166,7 +166,7 @@ fn change(keyspace: &Keyspace, n: u64) {
                 }
             }
             Kind::HashTable => {
-                if let Some(table) = shard.hash_table(slot) {
+                if let Some(table) = shard.object::<crate::values::hash::HashTable>(slot) {
                     table.set(&draw.to_le_bytes()[..1], b"changed", Ttl::Drop);
                     table.set_expiry(b"field", Some(NOW + (draw % 50) as i64));
                 }
@@ -230,6 +230,7 @@ fn state(locked: &Locked<'_>) -> State {
                 ValueRef::HashPacked(bytes) => hash(HashRef::Packed(bytes)),
                 ValueRef::HashPackedEx(bytes) => hash(HashRef::PackedEx(bytes)),
                 ValueRef::HashTable(table) => hash(HashRef::Table(table)),
+                _ => continue,
             };
             let old = state.insert((db.0, entry.key().to_vec()), (value, entry.expiry()));
             assert!(old.is_none());

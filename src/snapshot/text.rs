@@ -42,6 +42,10 @@ impl Text {
             ValueRef::HashPacked(bytes) => self.hash(key, HashRef::Packed(bytes), expiry),
             ValueRef::HashPackedEx(bytes) => self.hash(key, HashRef::PackedEx(bytes), expiry),
             ValueRef::HashTable(table) => self.hash(key, HashRef::Table(table), expiry),
+            ValueRef::ListPacked(_) | ValueRef::List(_) => {}
+            ValueRef::SetInts(_) | ValueRef::SetPacked(_) | ValueRef::SetTable(_) => {}
+            ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => {}
+            ValueRef::Stream(_) => {}
         }
         self.cut_if_long();
     }

@@ -2,7 +2,11 @@
 
 pub mod hash;
 pub mod lcs;
+pub mod list;
 pub mod packed;
+pub mod set;
+pub mod sorted_set;
+pub mod stream;
 pub mod table;
 
 pub use packed::SpliceBuf;

@@ -8,6 +8,8 @@ mod object;
 mod rename;
 mod scan;
 
+pub(crate) use object::encoding_name;
+
 use super::handler::{Handler, Scope};
 use super::spec::{Acl, CommandSpec, Flags, Group, KeySpec};
 

@@ -86,7 +86,14 @@ pub(crate) fn encoding_name(entry: EntryRef<'_>) -> &'static str {
         ValueRef::Str { .. } | ValueRef::Shared(_) => "raw",
         ValueRef::HashPacked(_) => "listpack",
         ValueRef::HashPackedEx(_) => "listpackex",
-        ValueRef::HashTable(_) => "hashtable",
+        ValueRef::HashTable(_) | ValueRef::SetTable(_) => "hashtable",
+        ValueRef::ListPacked(_) | ValueRef::SetPacked(_) | ValueRef::SortedSetPacked(_) => {
+            "listpack"
+        }
+        ValueRef::List(_) => "quicklist",
+        ValueRef::SetInts(_) => "intset",
+        ValueRef::SortedSet(_) => "skiplist",
+        ValueRef::Stream(_) => "stream",
     }
 }
 

@@ -244,7 +244,7 @@ fn change_found<R>(
         Kind::HashPacked => change(&mut HashMut::Packed(&mut ctx.inline(found))),
         Kind::HashPackedEx => change(&mut HashMut::PackedEx(&mut ctx.inline(found))),
         _ => {
-            let table = ctx.hash_table(found);
+            let table = ctx.object::<HashTable>(found);
             // The type was looked at when the edit began.
             change(&mut HashMut::Table(table.expect("a hash, not packed")))
         }

@@ -3,11 +3,11 @@
 use super::digest;
 use crate::config::Exposure;
 use crate::execute::SessionContext;
-use crate::keyspace::{DbIndex, EntryRef, Kind, Locked, ValueRef, shard_of};
+use crate::keyspace::{DbIndex, EntryRef, Locked, ValueRef, shard_of};
 use crate::number::parse_f64;
 use crate::protocol::{Args, Reply, WireError, errors};
 use crate::time::Duration;
-use crate::values::hash::{Encoding, HashRef};
+use crate::values::hash::HashRef;
 use std::sync::atomic::Ordering;
 
 pub(super) fn debug(
@@ -90,7 +90,7 @@ fn object(
         Some(format!(
             "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{idle}",
             entry.key().as_ptr(),
-            encoding(entry),
+            crate::commands::generic::encoding_name(entry),
             payload_bytes(entry),
             entry.clock(),
         ))
@@ -104,20 +104,6 @@ fn find<'l>(locked: &'l Locked<'static>, db: DbIndex, key: &[u8]) -> Option<Entr
     locked.shard(db, shard_of(hash)).lookup(hash, key)
 }
 
-/// The name that `OBJECT ENCODING` gives.
-fn encoding(entry: EntryRef<'_>) -> &'static str {
-    match entry.kind() {
-        Kind::HashPacked => Encoding::Packed.name(),
-        Kind::HashPackedEx => Encoding::PackedEx.name(),
-        Kind::HashTable => Encoding::Table.name(),
-        Kind::Int => "int",
-        _ => match entry.value() {
-            ValueRef::Str { bytes, edited } if !edited && bytes.len() <= 44 => "embstr",
-            _ => "raw",
-        },
-    }
-}
-
 /// Bytes of the value as it is stored.
 fn payload_bytes(entry: EntryRef<'_>) -> usize {
     match entry.value() {
@@ -127,6 +113,14 @@ fn payload_bytes(entry: EntryRef<'_>) -> usize {
         ValueRef::HashPacked(bytes) => HashRef::Packed(bytes).mem_bytes(),
         ValueRef::HashPackedEx(bytes) => HashRef::PackedEx(bytes).mem_bytes(),
         ValueRef::HashTable(table) => HashRef::Table(table).mem_bytes(),
+        ValueRef::ListPacked(bytes)
+        | ValueRef::SetInts(bytes)
+        | ValueRef::SetPacked(bytes)
+        | ValueRef::SortedSetPacked(bytes) => bytes.len(),
+        ValueRef::List(list) => list.mem_bytes(),
+        ValueRef::SetTable(set) => set.mem_bytes(),
+        ValueRef::SortedSet(set) => set.mem_bytes(),
+        ValueRef::Stream(stream) => stream.mem_bytes(),
     }
 }
 

@@ -72,6 +72,10 @@ fn value_digest(entry: EntryRef<'_>, now: UnixMs) -> Option<Digest> {
         ValueRef::HashPacked(bytes) => add_hash(&mut sha, HashRef::Packed(bytes), now)?,
         ValueRef::HashPackedEx(bytes) => add_hash(&mut sha, HashRef::PackedEx(bytes), now)?,
         ValueRef::HashTable(table) => add_hash(&mut sha, HashRef::Table(table), now)?,
+        ValueRef::ListPacked(_) | ValueRef::List(_) => {}
+        ValueRef::SetInts(_) | ValueRef::SetPacked(_) | ValueRef::SetTable(_) => {}
+        ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => {}
+        ValueRef::Stream(_) => {}
     }
     Some(Digest(sha.finalize().into()))
 }
