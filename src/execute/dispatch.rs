@@ -172,7 +172,7 @@ pub fn dispatch(
     }
     if batch
         .clock
-        .times_alone(command, batch.settings.slow_from_us)
+        .times_alone(command, args, batch.settings.slow_from_us)
     {
         let took = batch.clock.ends();
         if is_slow(took, batch.settings) {

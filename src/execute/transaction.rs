@@ -310,7 +310,10 @@ fn run_queued(
         }
     };
     let settings = context.settings;
-    if context.clock.times_alone(command, settings.slow_from_us) {
+    if context
+        .clock
+        .times_alone(command, args, settings.slow_from_us)
+    {
         let took = context.clock.ends();
         if super::dispatch::is_slow(took, settings) {
             observe::note_slow(context.server, context.client, command, args, took);

@@ -681,6 +681,11 @@ impl EntryPtr {
             range.start <= range.end && range.end <= len,
             "a range inside the value"
         );
+        if range.len() == with.len() {
+            // Nothing moves.
+            self.write(at + INLINE_LEN + range.start, with);
+            return;
+        }
         let new_len = len - range.len() + with.len();
         assert!(new_len <= MAX_INLINE, "inline values are bounded");
         let base = at + INLINE_LEN;

@@ -7,6 +7,7 @@
 //! to know (`slowlog-log-slower-than`, `latency-monitor-threshold`).
 
 use crate::commands::table::{self, Command};
+use crate::protocol::Args;
 use crate::time::{Duration, Instant};
 use parking_lot::Mutex;
 use std::cell::Cell;
@@ -25,7 +26,7 @@ struct Row {
     nanos: AtomicU64,
     rejected: AtomicU64,
     failed: AtomicU64,
-    /// Whether the cost of the command does not grow with data or arguments.
+    /// Whether the cost of the command grows with nothing but, at most, its arguments.
     constant_time: bool,
 }
 
@@ -53,7 +54,8 @@ impl Default for CommandCounts {
 impl Row {
     fn new(command: &Command) -> Row {
         Row {
-            constant_time: command.spec.complexity == "O(1)",
+            constant_time: command.spec.complexity == "O(1)"
+                || command.spec.complexity.starts_with("O(1) for each"),
             ..Row::default()
         }
     }
@@ -122,11 +124,17 @@ impl<'a> CommandClock<'a> {
     }
 
     /// Whether the command is to be timed by itself, for those who look for what takes as
-    /// long as `slow_from_us`.
+    /// long as `slow_from_us`. One whose cost is that of its few arguments cannot.
     #[inline]
-    pub fn times_alone(&self, command: &Command, slow_from_us: Option<u64>) -> bool {
-        slow_from_us
-            .is_some_and(|from| !self.counts.rows[command.id].constant_time || from < FINE_US)
+    pub fn times_alone(
+        &self,
+        command: &Command,
+        args: Args<'_>,
+        slow_from_us: Option<u64>,
+    ) -> bool {
+        slow_from_us.is_some_and(|from| {
+            !self.counts.rows[command.id].constant_time || args.len() > FEW_ARGS || from < FINE_US
+        })
     }
 
     /// The command that runs has ended; gives how long it took.
@@ -152,6 +160,8 @@ impl<'a> CommandClock<'a> {
 
 /// Thresholds below this many microseconds make every command timed by itself.
 const FINE_US: u64 = 1000;
+/// So many arguments are done with in far less than [`FINE_US`].
+const FEW_ARGS: usize = 64;
 
 impl Drop for CommandClock<'_> {
     fn drop(&mut self) {

@@ -49,7 +49,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::at(1, "RW update")],
         syntax: "key field value [field value ...]{data}",
         summary: "Sets fields of a hash, creating it if missing.",
-        complexity: "O(N), N being the number of fields given",
+        complexity: "O(1) for each field given",
         history: &[("4.0.0", "Several fields.")],
         handler: Handler::Write(write::hset),
         ..HASH
@@ -62,7 +62,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::at(1, "RO access")],
         syntax: "key field [field ...]",
         summary: "Reads several fields of a hash.",
-        complexity: "O(N), N being the number of fields asked for",
+        complexity: "O(1) for each field asked for",
         handler: Handler::Read(read::hmget),
         ..HASH
     },
@@ -74,7 +74,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::at(1, "RW update")],
         syntax: "key field value [field value ...]{data}",
         summary: "Sets fields of a hash, creating it if missing.",
-        complexity: "O(N), N being the number of fields given",
+        complexity: "O(1) for each field given",
         deprecated: Some(Deprecated {
             since: "4.0.0",
             replaced_by: "`HSET` with several fields",
@@ -165,7 +165,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::at(1, "RW delete")],
         syntax: "key field [field ...]",
         summary: "Removes fields from a hash, and the hash with its last field.",
-        complexity: "O(N), N being the number of fields given",
+        complexity: "O(1) for each field given",
         history: &[("2.4.0", "Several fields.")],
         handler: Handler::Write(write::hdel),
         ..HASH
@@ -240,7 +240,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::at(1, "RW access delete")],
         syntax: "key <FIELDS numfields field [field ...]>",
         summary: "Reads fields of a hash and removes them.",
-        complexity: "O(N), N being the number of fields given",
+        complexity: "O(1) for each field given",
         handler: Handler::Write(options::hgetdel),
         ..HASH
     },
@@ -254,7 +254,7 @@ pub const COMMANDS: &[CommandSpec] = &[
                  unix-time-milliseconds | PERSIST]{expiration} <FIELDS numfields field \
                  [field ...]>",
         summary: "Reads fields of a hash and sets or removes their expiry.",
-        complexity: "O(N), N being the number of fields given",
+        complexity: "O(1) for each field given",
         handler: Handler::Write(options::hgetex),
         ..HASH
     },
@@ -269,7 +269,7 @@ pub const COMMANDS: &[CommandSpec] = &[
                  KEEPTTL]{expiration} <FIELDS numfields field value [field value \
                  ...]{data}>",
         summary: "Sets fields of a hash together with their expiry.",
-        complexity: "O(N), N being the number of fields given",
+        complexity: "O(1) for each field given",
         handler: Handler::Write(options::hsetex),
         ..HASH
     },
@@ -282,7 +282,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         syntax: "key seconds [NX | XX | GT | LT]{condition} <FIELDS numfields field \
                  [field ...]>",
         summary: "Gives fields a time to live in seconds.",
-        complexity: "O(N), N being the number of fields given",
+        complexity: "O(1) for each field given",
         handler: Handler::Write(expire::hexpire),
         ..HASH
     },
@@ -295,7 +295,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         syntax: "key milliseconds [NX | XX | GT | LT]{condition} <FIELDS numfields field \
                  [field ...]>",
         summary: "Gives fields a time to live in milliseconds.",
-        complexity: "O(N), N being the number of fields given",
+        complexity: "O(1) for each field given",
         handler: Handler::Write(expire::hpexpire),
         ..HASH
     },
@@ -308,7 +308,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         syntax: "key unix-time-seconds [NX | XX | GT | LT]{condition} <FIELDS numfields \
                  field [field ...]>",
         summary: "Lets fields expire at a Unix time in seconds.",
-        complexity: "O(N), N being the number of fields given",
+        complexity: "O(1) for each field given",
         handler: Handler::Write(expire::hexpireat),
         ..HASH
     },
@@ -321,7 +321,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         syntax: "key unix-time-milliseconds [NX | XX | GT | LT]{condition} <FIELDS \
                  numfields field [field ...]>",
         summary: "Lets fields expire at a Unix time in milliseconds.",
-        complexity: "O(N), N being the number of fields given",
+        complexity: "O(1) for each field given",
         handler: Handler::Write(expire::hpexpireat),
         ..HASH
     },
@@ -333,7 +333,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::at(1, "RO access")],
         syntax: "key <FIELDS numfields field [field ...]>",
         summary: "Tells how many seconds fields have left.",
-        complexity: "O(N), N being the number of fields given",
+        complexity: "O(1) for each field given",
         tips: &["nondeterministic_output"],
         handler: Handler::Read(expire::httl),
         ..HASH
@@ -346,7 +346,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::at(1, "RO access")],
         syntax: "key <FIELDS numfields field [field ...]>",
         summary: "Tells how many milliseconds fields have left.",
-        complexity: "O(N), N being the number of fields given",
+        complexity: "O(1) for each field given",
         tips: &["nondeterministic_output"],
         handler: Handler::Read(expire::hpttl),
         ..HASH
@@ -359,7 +359,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::at(1, "RO access")],
         syntax: "key <FIELDS numfields field [field ...]>",
         summary: "Tells the Unix time in seconds at which fields expire.",
-        complexity: "O(N), N being the number of fields given",
+        complexity: "O(1) for each field given",
         handler: Handler::Read(expire::hexpiretime),
         ..HASH
     },
@@ -371,7 +371,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::at(1, "RO access")],
         syntax: "key <FIELDS numfields field [field ...]>",
         summary: "Tells the Unix time in milliseconds at which fields expire.",
-        complexity: "O(N), N being the number of fields given",
+        complexity: "O(1) for each field given",
         handler: Handler::Read(expire::hpexpiretime),
         ..HASH
     },
@@ -383,7 +383,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::at(1, "RW update")],
         syntax: "key <FIELDS numfields field [field ...]>",
         summary: "Takes the expiry away from fields.",
-        complexity: "O(N), N being the number of fields given",
+        complexity: "O(1) for each field given",
         handler: Handler::Write(expire::hpersist),
         ..HASH
     },

@@ -219,7 +219,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::from(1, "RO access")],
         syntax: "key [key ...]",
         summary: "Reads the strings at several keys at once.",
-        complexity: "O(N), N being the number of keys",
+        complexity: "O(1) for each key",
         tips: &["request_policy:multi_shard"],
         handler: Handler::Read(many::mget),
         ..STRING
@@ -232,7 +232,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::range(1, -1, 2, "OW update")],
         syntax: "key value [key value ...]{data}",
         summary: "Stores several strings at once.",
-        complexity: "O(N), N being the number of keys",
+        complexity: "O(1) for each key",
         tips: &[
             "request_policy:multi_shard",
             "response_policy:all_succeeded",
@@ -248,7 +248,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         keys: &[KeySpec::range(1, -1, 2, "OW insert")],
         syntax: "key value [key value ...]{data}",
         summary: "Stores several strings at once, or none if one of the keys exists.",
-        complexity: "O(N), N being the number of keys",
+        complexity: "O(1) for each key",
         handler: Handler::Write(many::msetnx),
         ..STRING
     },
@@ -262,7 +262,7 @@ pub const COMMANDS: &[CommandSpec] = &[
                  seconds | PX milliseconds | EXAT unix-time-seconds | PXAT \
                  unix-time-milliseconds | KEEPTTL]{expiration}",
         summary: "Stores several strings at once, under one condition and with one expiry.",
-        complexity: "O(N), N being the number of keys",
+        complexity: "O(1) for each key",
         tips: &[
             "request_policy:multi_shard",
             "response_policy:all_succeeded",
