@@ -91,6 +91,33 @@ pub fn stats() -> MemoryStats {
     }
 }
 
+/// The allocator's own report, for people.
+pub fn report() -> String {
+    let mut text = Vec::new();
+    let options = tikv_jemalloc_ctl::stats_print::Options::default();
+    match tikv_jemalloc_ctl::stats_print::stats_print(&mut text, options) {
+        Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+        Err(error) => format!("the allocator gives no report: {error}\n"),
+    }
+}
+
+/// Gives free pages of all arenas back to the operating system; whether that worked.
+pub fn purge() -> bool {
+    flush_thread_cache();
+    // SAFETY: the name ends with a zero byte, and this control neither reads nor writes a
+    // value. The number stands for all arenas.
+    let failed = unsafe {
+        je::mallctl(
+            c"arena.4096.purge".as_ptr(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            0,
+        )
+    };
+    failed == 0
+}
+
 /// Gives what this thread's cache holds of freed memory back, so that [`stats`] does not
 /// count it any more.
 pub fn flush_thread_cache() {

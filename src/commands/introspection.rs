@@ -179,7 +179,7 @@ fn command_list(
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     let chosen: Vec<&Command> = if args.len() == 2 {
-        table::top_level().collect()
+        table::all().iter().collect()
     } else if args.len() != 5 || !args.is(2, "filterby") {
         return Err(errors::SYNTAX);
     } else if args.is(3, "module") {

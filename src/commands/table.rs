@@ -21,6 +21,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     super::transactions::COMMANDS,
     super::server::COMMANDS,
     super::persistence::COMMANDS,
+    super::cluster::COMMANDS,
 ];
 
 /// A declared command with what follows from the declaration.

@@ -242,6 +242,10 @@ pub struct Config {
     /// -1 for no log.
     pub slowlog_log_slower_than_us: i64,
     pub slowlog_max_len: usize,
+    pub commandlog_large_reply_max_len: usize,
+    pub commandlog_large_request_max_len: usize,
+    pub commandlog_reply_larger_than: i64,
+    pub commandlog_request_larger_than: i64,
     pub latency_monitor_threshold_ms: u64,
     pub latency_tracking: bool,
     pub latency_tracking_info_percentiles: Vec<f64>,
@@ -417,6 +421,10 @@ impl Config {
 
             slowlog_log_slower_than_us: v.number("slowlog-log-slower-than"),
             slowlog_max_len: v.usize("slowlog-max-len"),
+            commandlog_large_reply_max_len: v.usize("commandlog-large-reply-max-len"),
+            commandlog_large_request_max_len: v.usize("commandlog-large-request-max-len"),
+            commandlog_reply_larger_than: v.number("commandlog-reply-larger-than"),
+            commandlog_request_larger_than: v.number("commandlog-request-larger-than"),
             latency_monitor_threshold_ms: v.u64("latency-monitor-threshold"),
             latency_tracking: v.bool("latency-tracking"),
             latency_tracking_info_percentiles: match v.get("latency-tracking-info-percentiles") {

@@ -535,36 +535,25 @@ const OBSERVATION: &[Spec] = &[
     live("slowlog-max-len", LONG, "128")
         .alias(&["commandlog-slow-execution-max-len"])
         .help("Slow commands remembered."),
-    inert("commandlog-large-reply-max-len", LONG, "128", NO_COMMANDLOG),
-    inert(
-        "commandlog-large-request-max-len",
-        LONG,
-        "128",
-        NO_COMMANDLOG,
-    ),
-    inert(
-        "commandlog-reply-larger-than",
-        int(-1, i64::MAX),
-        "1048576",
-        NO_COMMANDLOG,
-    ),
-    inert(
+    live("commandlog-large-reply-max-len", LONG, "128")
+        .help("Commands with large replies remembered."),
+    live("commandlog-large-request-max-len", LONG, "128").help("Large requests remembered."),
+    live("commandlog-reply-larger-than", int(-1, i64::MAX), "1048576")
+        .help("Bytes that make a reply large; -1 for no log."),
+    live(
         "commandlog-request-larger-than",
         int(-1, i64::MAX),
         "1048576",
-        NO_COMMANDLOG,
-    ),
+    )
+    .help("Bytes that make a request large; -1 for no log."),
     live("latency-monitor-threshold", LONG, "0")
         .help("Milliseconds that make an event a latency spike; 0 for no monitor."),
-    live("latency-tracking", YES_NO, "yes")
-        .flags(Flags::INERT)
-        .help("Keep a latency histogram of each command."),
+    live("latency-tracking", YES_NO, "yes").help("Keep a latency histogram of each command."),
     live(
         "latency-tracking-info-percentiles",
         Kind::Percentiles,
         "50 99 99.9",
     )
-    .flags(Flags::INERT)
     .help("Percentiles in INFO latencystats."),
     live("availability-zone", TEXT, "")
         .flags(Flags::INERT)
@@ -810,7 +799,6 @@ const INCREMENTAL_FSYNC: &str = "Large files are always forced to disk in pieces
 const NO_MPTCP: &str = "Connections are plain TCP.";
 const NO_RDMA: &str = "There is no RDMA.";
 const NO_DEFRAG: &str = "Memory is not moved; tables and entries are small pieces.";
-const NO_COMMANDLOG: &str = "Only slow commands are logged.";
 const NO_TLS: &str = "TLS is not built yet.";
 const NO_CLUSTER: &str = "Cluster mode is not built yet.";
 const NO_PINNING: &str = "Threads are not pinned to cores.";

@@ -68,6 +68,12 @@ pub struct Settings {
     /// How long a command may take, in microseconds, before anybody wants to know: the lower
     /// of the slow log's and the latency monitor's thresholds.
     pub slow_from_us: Option<u64>,
+    /// `latency-tracking`.
+    pub tracks_latency: bool,
+    /// Bytes of a request, from which on it is noted.
+    pub large_request_from: usize,
+    /// The same for a reply.
+    pub large_reply_from: usize,
 }
 
 impl Default for Settings {
@@ -93,6 +99,9 @@ impl Default for Settings {
             lazy_user_flush: false,
             databases: 16,
             slow_from_us: None,
+            tracks_latency: true,
+            large_request_from: usize::MAX,
+            large_reply_from: usize::MAX,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::commands::handler::Handler;
 use crate::commands::spec::{CommandSpec, Flags};
 use crate::commands::table::{self, Command};
 use crate::net::Client;
-use crate::observe;
+use crate::observe::{self, LogKind};
 use crate::protocol::{Args, Reply, WireError, errors};
 use crate::server::{CommandClock, Server};
 use crate::time::{Duration, UnixMs};
@@ -186,7 +186,38 @@ pub fn dispatch(
         reply.error(&error);
         return (done, After::Continue);
     }
+    let settings = batch.settings;
+    if request.raw.len() >= settings.large_request_from
+        || reply.bytes_since(start) >= settings.large_reply_from
+    {
+        let written = reply.bytes_since(start);
+        note_large(batch, client, command, request, written);
+    }
     (done, after)
+}
+
+/// Notes a large request, a large reply, or both.
+#[cold]
+fn note_large(
+    batch: &Batch<'_>,
+    client: &Client,
+    command: &Command,
+    request: Request<'_>,
+    written: usize,
+) {
+    let (settings, args) = (batch.settings, request.args);
+    for (kind, bytes, from) in [
+        (
+            LogKind::LargeRequest,
+            request.raw.len(),
+            settings.large_request_from,
+        ),
+        (LogKind::LargeReply, written, settings.large_reply_from),
+    ] {
+        if bytes >= from {
+            observe::note_large(batch.server, client, command, args, kind, bytes);
+        }
+    }
 }
 
 /// Whether somebody wants to know of a command that took so long.

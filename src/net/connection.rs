@@ -235,6 +235,7 @@ impl<'w> Connection<'w> {
         self.held.set(held);
         let sent = std::mem::take(&mut self.output.newly_sent) as u64;
         if sent > 0 {
+            add(&self.worker.handle.writes, 1);
             let before = info.bytes_out.load(Ordering::Relaxed);
             info.bytes_out.store(before + sent, Ordering::Relaxed);
             let stats = &self.worker.server.stats;
@@ -369,7 +370,7 @@ impl<'w> Connection<'w> {
             settings: &settings,
             now,
             scratch: &mut scratch,
-            clock: CommandClock::new(&worker.counts),
+            clock: CommandClock::new(&worker.counts, settings.tracks_latency),
         };
         let mut window = worker.window.borrow_mut();
         self.full_at = self.output.out.buf.len() + OUTPUT_AT_ONCE;
@@ -519,6 +520,7 @@ impl<'w> Connection<'w> {
         if server.live.limits_memory() {
             self.worker.watch_memory(received);
         }
+        add(&self.worker.handle.reads, 1);
         server.stats.count_batch(received, executed);
         self.client.publish();
         let info = &self.client.info;

@@ -15,7 +15,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 use tokio::sync::{Notify, mpsc};
 
@@ -26,6 +26,10 @@ pub type Job = Box<dyn FnOnce(&Rc<Worker>) + Send>;
 pub struct WorkerHandle {
     /// How many connections it has.
     pub connections: AtomicUsize,
+    /// How often it has read requests. Written by the worker only, like the next.
+    pub reads: AtomicU64,
+    /// How often it has sent.
+    pub writes: AtomicU64,
     jobs: mpsc::UnboundedSender<Job>,
     committed: Notify,
     has_waiting: AtomicBool,
@@ -37,6 +41,8 @@ impl WorkerHandle {
         let (jobs, queue) = mpsc::unbounded_channel();
         let handle = WorkerHandle {
             connections: AtomicUsize::new(0),
+            reads: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
             jobs,
             committed: Notify::new(),
             has_waiting: AtomicBool::new(false),

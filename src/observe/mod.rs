@@ -1,14 +1,19 @@
-//! What operators look at after something was slow: the slow log and the latency monitor.
+//! What operators look at after something was slow or large: the command logs, the latency
+//! monitor, and histograms of how long commands take.
 //!
-//! Both are fed by the executor. It times a command by itself when the command's cost can
+//! All are fed by the executor. It times a command by itself when the command's cost can
 //! grow with data or arguments; commands of constant time are timed in runs, and looked at
 //! one by one only if a threshold is below a millisecond.
 
+mod command_log;
+mod graph;
+mod histogram;
 mod latency;
-mod slow_log;
 
-pub use latency::{LatencyEvent, LatencyMonitor};
-pub use slow_log::{SlowEntry, SlowLog};
+pub use command_log::{CommandLog, CommandLogs, LogEntry, LogKind};
+pub use graph::{Column, draw};
+pub use histogram::{Durations, Histogram};
+pub use latency::{LatencyEvent, LatencyMonitor, Summary};
 
 use crate::commands::spec::Flags;
 use crate::commands::table::Command;
@@ -32,14 +37,42 @@ pub fn note_slow(
     if u64::try_from(threshold_us).is_ok_and(|threshold| took_us >= threshold)
         && !command.flags.contains(Flags::SKIP_SLOWLOG)
     {
-        let entry = SlowEntry::new(client, command, args, took_us);
-        server.slow_log.push(entry, config.slowlog_max_len);
+        let entry = LogEntry::new(client, command, args, took_us);
+        let log = server.command_logs.of(LogKind::Slow);
+        log.push(entry, config.slowlog_max_len);
     }
-    let threshold_ms = config.latency_monitor_threshold_ms;
-    let took_ms = took_us / 1000;
+    let fast = command.flags.contains(Flags::FAST);
+    note_event(server, if fast { "fast-command" } else { "command" }, took);
+}
+
+/// Notes that something took so long, where that is over `latency-monitor-threshold`.
+pub fn note_event(server: &Server, event: &'static str, took: Duration) {
+    let threshold_ms = server.config.current().latency_monitor_threshold_ms;
+    let took_ms = took.as_millis() as u64;
     if threshold_ms > 0 && took_ms >= threshold_ms {
-        let fast = command.flags.contains(Flags::FAST);
-        let event = if fast { "fast-command" } else { "command" };
         server.latency.note(event, time::unix_seconds(), took_ms);
     }
+}
+
+/// Notes a request or a reply of so many bytes, where that is over its threshold.
+#[cold]
+pub fn note_large(
+    server: &Server,
+    client: &Client,
+    command: &Command,
+    args: Args<'_>,
+    kind: LogKind,
+    bytes: usize,
+) {
+    if command.flags.contains(Flags::SKIP_SLOWLOG) {
+        return;
+    }
+    let config = server.config.current();
+    let most = match kind {
+        LogKind::Slow => config.slowlog_max_len,
+        LogKind::LargeRequest => config.commandlog_large_request_max_len,
+        LogKind::LargeReply => config.commandlog_large_reply_max_len,
+    };
+    let entry = LogEntry::new(client, command, args, bytes as u64);
+    server.command_logs.of(kind).push(entry, most);
 }

@@ -71,6 +71,18 @@ impl<'a> Reply<'a> {
         self.out.buf.len()
     }
 
+    /// How many bytes were written since `position`, shared values included.
+    #[inline]
+    pub fn bytes_since(&self, position: usize) -> usize {
+        let own = self.out.buf.len() - position;
+        if self.out.shared.is_empty() {
+            return own;
+        }
+        let shared = self.out.shared.iter().rev();
+        let since = shared.take_while(|(at, _)| *at > position);
+        own + since.map(|(_, value)| value.len()).sum::<usize>()
+    }
+
     /// Takes back everything written since `position`.
     pub fn rewind(&mut self, position: usize) {
         self.out.truncate(position);

@@ -5,14 +5,19 @@
 //! changes from one request to the next, not for every request: a pipeline of one command
 //! is timed as a whole. Commands that can be slow are timed one by one where somebody wants
 //! to know (`slowlog-log-slower-than`, `latency-monitor-threshold`).
+//!
+//! The histograms of `LATENCY HISTOGRAM` and `INFO latencystats` follow the same rule: the
+//! commands of a run count as having taken equally long.
 
 use crate::commands::table::{self, Command};
+use crate::observe::{Durations, Histogram};
 use crate::protocol::Args;
 use crate::time::{Duration, Instant};
 use parking_lot::Mutex;
 use std::cell::Cell;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// The counters of one worker, a row for each command of the table.
 pub struct CommandCounts {
@@ -28,6 +33,8 @@ struct Row {
     failed: AtomicU64,
     /// Whether the cost of the command grows with nothing but, at most, its arguments.
     constant_time: bool,
+    /// Made at the first call that is tracked.
+    durations: OnceLock<Histogram>,
 }
 
 /// The counters of one command.
@@ -92,14 +99,25 @@ fn add(counter: &AtomicU64, n: u64) {
 /// Times the commands of one batch.
 pub struct CommandClock<'a> {
     counts: &'a CommandCounts,
-    running: Cell<Option<(usize, Instant)>>,
+    /// `latency-tracking`.
+    tracks: bool,
+    running: Cell<Option<Run>>,
+}
+
+/// Requests for one command that follow each other.
+#[derive(Clone, Copy)]
+struct Run {
+    id: usize,
+    since: Instant,
+    calls: u64,
 }
 
 impl<'a> CommandClock<'a> {
-    /// A clock at rest.
-    pub fn new(counts: &'a CommandCounts) -> Self {
+    /// A clock at rest. `tracks`: durations go into the histograms.
+    pub fn new(counts: &'a CommandCounts, tracks: bool) -> Self {
         CommandClock {
             counts,
+            tracks,
             running: Cell::new(None),
         }
     }
@@ -113,14 +131,20 @@ impl<'a> CommandClock<'a> {
     #[inline]
     pub fn begins(&self, command: &Command) {
         add(&self.counts.rows[command.id].calls, 1);
-        if self.running.get().is_none_or(|(id, _)| id != command.id) {
-            self.switch(Some(command.id));
+        match self.running.get() {
+            Some(run) if run.id == command.id => {
+                let calls = run.calls + 1;
+                self.running.set(Some(Run { calls, ..run }));
+            }
+            _ => {
+                self.switch(Some((command.id, 1)));
+            }
         }
     }
 
     /// A command that has begun already goes on (`EXEC` after what it ran).
     pub fn resumes(&self, command: &Command) {
-        self.switch(Some(command.id));
+        self.switch(Some((command.id, 0)));
     }
 
     /// Whether the command is to be timed by itself, for those who look for what takes as
@@ -143,17 +167,27 @@ impl<'a> CommandClock<'a> {
     }
 
     /// Ends what runs and begins another; gives how long the former took.
-    fn switch(&self, to: Option<usize>) -> Duration {
+    fn switch(&self, to: Option<(usize, u64)>) -> Duration {
         let now = Instant::now();
         let took = match self.running.get() {
-            Some((id, since)) => {
-                let took = now.saturating_duration_since(since);
-                add(&self.counts.rows[id].nanos, took.as_nanos() as u64);
+            Some(run) => {
+                let took = now.saturating_duration_since(run.since);
+                let nanos = took.as_nanos() as u64;
+                let row = &self.counts.rows[run.id];
+                add(&row.nanos, nanos);
+                if self.tracks && run.calls > 0 {
+                    let durations = row.durations.get_or_init(Histogram::default);
+                    durations.add(nanos / run.calls, run.calls);
+                }
                 took
             }
             None => Duration::ZERO,
         };
-        self.running.set(to.map(|id| (id, now)));
+        self.running.set(to.map(|(id, calls)| Run {
+            id,
+            since: now,
+            calls,
+        }));
         took
     }
 }
@@ -177,6 +211,8 @@ pub struct CommandStats {
     workers: Mutex<Vec<Arc<CommandCounts>>>,
     /// The sums at the last `CONFIG RESETSTAT`: the rows themselves belong to their workers.
     zero: Mutex<Vec<CommandCount>>,
+    /// The same for the histograms, by the command's place in the table.
+    zero_durations: Mutex<BTreeMap<usize, Durations>>,
 }
 
 impl CommandStats {
@@ -202,6 +238,33 @@ impl CommandStats {
     /// Sets all counters back to zero.
     pub fn reset(&self) {
         *self.zero.lock() = self.sums();
+        let mut zero = self.zero_durations.lock();
+        zero.clear();
+        for command in table::all() {
+            if let Some(sum) = self.all_durations(command.id) {
+                zero.insert(command.id, sum);
+            }
+        }
+    }
+
+    /// How long the calls of a command took; `None` if none was tracked.
+    pub fn durations(&self, command: &Command) -> Option<Durations> {
+        let mut sum = self.all_durations(command.id)?;
+        if let Some(zero) = self.zero_durations.lock().get(&command.id) {
+            sum.subtract(zero);
+        }
+        (!sum.is_empty()).then_some(sum)
+    }
+
+    /// Since the start, whatever was reset.
+    fn all_durations(&self, id: usize) -> Option<Durations> {
+        let mut sum: Option<Durations> = None;
+        for worker in &*self.workers.lock() {
+            if let Some(histogram) = worker.rows[id].durations.get() {
+                histogram.add_to(sum.get_or_insert_default());
+            }
+        }
+        sum
     }
 
     fn sums(&self) -> Vec<CommandCount> {
@@ -230,20 +293,22 @@ mod tests {
         let [first, second, ..] = table::all() else {
             panic!("the table has commands");
         };
-        let clock = CommandClock::new(&one);
+        let clock = CommandClock::new(&one, true);
         clock.begins(first);
         clock.begins(first);
         clock.begins(second);
         drop(clock);
-        CommandClock::new(&two).begins(first);
+        CommandClock::new(&two, true).begins(first);
         two.failed(first);
         two.rejected(second);
         let counts = stats.counts();
         assert_eq!((counts[0].calls, counts[0].failed), (3, 1));
+        assert_eq!(stats.durations(first).map(|d| d.len()), Some(3));
         assert_eq!((counts[1].calls, counts[1].rejected), (1, 1));
         stats.reset();
         assert_eq!(stats.counts()[0], CommandCount::default());
-        CommandClock::new(&two).begins(first);
+        assert_eq!(stats.durations(first), None);
+        CommandClock::new(&two, false).begins(first);
         assert_eq!(stats.counts()[0].calls, 1);
     }
 }

@@ -274,6 +274,11 @@ fn slow_from_us(config: &Config) -> Option<u64> {
     slow_log.into_iter().chain(monitor).min()
 }
 
+/// A threshold in bytes, of which -1 means that there is none.
+fn bytes_from(threshold: i64) -> usize {
+    usize::try_from(threshold).unwrap_or(usize::MAX)
+}
+
 /// The values of the configuration that the data path reads.
 pub(super) fn live_values(config: &Config) -> LiveValues {
     LiveValues {
@@ -298,6 +303,9 @@ pub(super) fn live_values(config: &Config) -> LiveValues {
             lazy_user_flush: config.lazyfree_lazy_user_flush,
             databases: config.databases,
             slow_from_us: slow_from_us(config),
+            tracks_latency: config.latency_tracking,
+            large_request_from: bytes_from(config.commandlog_request_larger_than),
+            large_reply_from: bytes_from(config.commandlog_reply_larger_than),
         },
         sync_level: config.sync_ack,
         held_per_client: config.held_reply_limit,

@@ -11,7 +11,7 @@ use crate::coordination::{Authority, LocalAuthority, Parts};
 use crate::execute::{BlockOn, Garbage, Gates, Settings};
 use crate::keyspace::Keyspace;
 use crate::net::{ClientKind, Registry, WorkerHandle};
-use crate::observe::{LatencyMonitor, SlowLog};
+use crate::observe::{CommandLogs, LatencyMonitor};
 use crate::protocol::{Reply, WireError};
 use crate::replication::{LinkState, ReplicaLink, Replication};
 use crate::snapshot::Snapshots;
@@ -44,8 +44,8 @@ pub struct Server {
     pub active_expire: AtomicBool,
     /// Values on their way to the thread that frees them.
     pub lazy_free_pending: Arc<AtomicU64>,
-    /// The slow log.
-    pub slow_log: SlowLog,
+    /// The last slow and large commands.
+    pub command_logs: CommandLogs,
     /// Spikes of latency.
     pub latency: LatencyMonitor,
     /// `CLIENT PAUSE`.
@@ -92,7 +92,7 @@ impl Server {
             stats: Stats::default(),
             active_expire: AtomicBool::new(true),
             lazy_free_pending: Arc::clone(&pending),
-            slow_log: SlowLog::default(),
+            command_logs: CommandLogs::default(),
             latency: LatencyMonitor::default(),
             pause: Pause::default(),
             evictor: Evictor::default(),

@@ -1,33 +1,30 @@
 //! Commands about the server as a whole.
 //!
-//! `info` and its sections, `config`, `debug` with `digest`, `memory`, `shutdown`, `slow`
-//! (SLOWLOG and LATENCY), and the small ones in `odds`. `process` reads what the operating system knows of this process.
+//! `info` and its sections, `config`, `debug` with `digest`, `memory`, `latency`,
+//! `command_log`, `shutdown`, and the small ones in `odds`. `process` reads what the operating
+//! system knows of this process.
 
+mod command_log;
 mod config;
 mod debug;
 mod digest;
 mod info;
+mod latency;
 mod memory;
 mod odds;
 mod process;
 mod shutdown;
-mod slow;
 
 use crate::commands::handler::{Handler, Scope};
-use crate::commands::spec::{Acl, CommandSpec, Flags, Group, KeySpec};
+use crate::commands::spec::{Acl, CommandSpec, Flags, Group};
 use config::{
     get as config_get, help as config_help, resetstat as config_resetstat,
     rewrite as config_rewrite, set as config_set,
 };
 use debug::debug;
 use info::info;
-use memory::{help as memory_help, stats as memory_stats, usage as memory_usage};
 use odds::{lastsave, lolwut, time};
 use shutdown::shutdown;
-use slow::{
-    latency_help, latency_history, latency_latest, latency_reset, slowlog_get, slowlog_help,
-    slowlog_len, slowlog_reset,
-};
 
 const SERVER: CommandSpec = CommandSpec {
     group: Group::Server,
@@ -181,176 +178,8 @@ pub const COMMANDS: &[CommandSpec] = &[
         handler: Handler::Session(lastsave),
         ..SERVER
     },
-    CommandSpec {
-        name: "memory",
-        since: "4.0.0",
-        arity: -2,
-        summary: "Groups the commands about memory.",
-        complexity: "By subcommand",
-        handler: Handler::Container,
-        subcommands: &[
-            CommandSpec {
-                name: "usage",
-                since: "4.0.0",
-                arity: -3,
-                flags: Flags::of("readonly"),
-                keys: &[KeySpec::at(2, "RO")],
-                syntax: "key [SAMPLES count]",
-                summary: "Tells how many bytes a key and its value occupy.",
-                complexity: "O(1)",
-                handler: Handler::Read(memory_usage),
-                ..SERVER
-            },
-            CommandSpec {
-                name: "stats",
-                since: "4.0.0",
-                arity: 2,
-                summary: "Tells where the server's memory goes.",
-                complexity: "O(1)",
-                tips: &[
-                    "nondeterministic_output",
-                    "request_policy:all_shards",
-                    "response_policy:special",
-                ],
-                handler: Handler::Session(memory_stats),
-                scope: Scope::Keyspace,
-                ..SERVER
-            },
-            CommandSpec {
-                name: "help",
-                since: "4.0.0",
-                arity: 2,
-                flags: Flags::of("loading stale"),
-                summary: "Lists the subcommands.",
-                complexity: "O(1)",
-                handler: Handler::Session(memory_help),
-                ..SERVER
-            },
-        ],
-        ..SERVER
-    },
-    CommandSpec {
-        name: "slowlog",
-        since: "2.2.12",
-        arity: -2,
-        summary: "Groups the commands about slow commands.",
-        complexity: "By subcommand",
-        handler: Handler::Container,
-        subcommands: &[
-            CommandSpec {
-                name: "get",
-                since: "2.2.12",
-                arity: -2,
-                flags: Flags::of("admin loading stale"),
-                syntax: "[count]",
-                summary: "Lists the slowest of the last commands.",
-                complexity: "O(N), N being the number of entries returned",
-                history: &[("4.0.0", "Client address and name.")],
-                tips: &["request_policy:all_nodes", "nondeterministic_output"],
-                handler: Handler::Session(slowlog_get),
-                ..SERVER
-            },
-            CommandSpec {
-                name: "len",
-                since: "2.2.12",
-                arity: 2,
-                flags: Flags::of("admin loading stale"),
-                summary: "Counts the entries of the slow log.",
-                complexity: "O(1)",
-                tips: &[
-                    "request_policy:all_nodes",
-                    "response_policy:agg_sum",
-                    "nondeterministic_output",
-                ],
-                handler: Handler::Session(slowlog_len),
-                ..SERVER
-            },
-            CommandSpec {
-                name: "reset",
-                since: "2.2.12",
-                arity: 2,
-                flags: Flags::of("admin loading stale"),
-                summary: "Empties the slow log.",
-                complexity: "O(N), N being the number of entries",
-                tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
-                handler: Handler::Session(slowlog_reset),
-                ..SERVER
-            },
-            CommandSpec {
-                name: "help",
-                since: "6.2.0",
-                arity: 2,
-                flags: Flags::of("loading stale"),
-                summary: "Lists the subcommands.",
-                complexity: "O(1)",
-                handler: Handler::Session(slowlog_help),
-                ..SERVER
-            },
-        ],
-        ..SERVER
-    },
-    CommandSpec {
-        name: "latency",
-        since: "2.8.13",
-        arity: -2,
-        summary: "Groups the commands about spikes of latency.",
-        complexity: "By subcommand",
-        handler: Handler::Container,
-        subcommands: &[
-            CommandSpec {
-                name: "history",
-                since: "2.8.13",
-                arity: 3,
-                flags: Flags::of("admin noscript loading stale"),
-                syntax: "event",
-                summary: "Lists the spikes of an event.",
-                complexity: "O(1)",
-                tips: &[
-                    "nondeterministic_output",
-                    "request_policy:all_nodes",
-                    "response_policy:special",
-                ],
-                handler: Handler::Session(latency_history),
-                ..SERVER
-            },
-            CommandSpec {
-                name: "latest",
-                since: "2.8.13",
-                arity: 2,
-                flags: Flags::of("admin noscript loading stale"),
-                summary: "Lists the last spike of each event.",
-                complexity: "O(1)",
-                tips: &[
-                    "nondeterministic_output",
-                    "request_policy:all_nodes",
-                    "response_policy:special",
-                ],
-                handler: Handler::Session(latency_latest),
-                ..SERVER
-            },
-            CommandSpec {
-                name: "reset",
-                since: "2.8.13",
-                arity: -2,
-                flags: Flags::of("admin noscript loading stale"),
-                syntax: "[event [event ...]]",
-                summary: "Forgets the spikes of events.",
-                complexity: "O(1)",
-                tips: &["request_policy:all_nodes", "response_policy:agg_sum"],
-                handler: Handler::Session(latency_reset),
-                ..SERVER
-            },
-            CommandSpec {
-                name: "help",
-                since: "2.8.13",
-                arity: 2,
-                flags: Flags::of("loading stale"),
-                summary: "Lists the subcommands.",
-                complexity: "O(1)",
-                handler: Handler::Session(latency_help),
-                ..SERVER
-            },
-        ],
-        ..SERVER
-    },
+    memory::COMMAND,
+    command_log::SLOWLOG,
+    command_log::COMMANDLOG,
+    latency::COMMAND,
 ];

@@ -10,6 +10,7 @@ mod memory;
 mod persistence;
 mod replication;
 mod server;
+mod sizes;
 mod stats;
 
 use crate::execute::SessionContext;
@@ -55,20 +56,22 @@ const fn section(
 }
 
 /// In Redis's order.
-const SECTIONS: [Section; 13] = [
+const SECTIONS: [Section; 15] = [
     section("server", "Server", server::server, true),
     section("clients", "Clients", clients::clients, true),
     section("memory", "Memory", memory::memory, true),
     section("persistence", "Persistence", persistence::persistence, true),
+    section("threads", "Threads", stats::threads, true),
     section("stats", "Stats", stats::stats, true),
     section("replication", "Replication", replication::replication, true),
     section("cpu", "CPU", server::cpu, true),
     section("modules", "Modules", |_, _| (), true),
     section("commandstats", "Commandstats", stats::commands, false),
     section("errorstats", "Errorstats", stats::errors, true),
-    section("latencystats", "Latencystats", |_, _| (), false),
+    section("latencystats", "Latencystats", stats::latencies, false),
     section("cluster", "Cluster", server::cluster, true),
     section("keyspace", "Keyspace", data::keyspace, true),
+    section("keysizes", "Keysizes", sizes::keysizes, true),
 ];
 
 fn chosen(args: Args<'_>) -> [bool; SECTIONS.len()] {

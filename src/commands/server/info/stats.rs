@@ -1,4 +1,4 @@
-//! The sections `stats`, `commandstats` and `errorstats`.
+//! The sections `stats`, `commandstats`, `errorstats`, `latencystats` and `threads`.
 
 use super::Text;
 use crate::commands::table;
@@ -43,6 +43,11 @@ pub(super) fn stats(context: &SessionContext<'_>, text: &mut Text) {
         text.field(name, 0);
     }
     text.field("total_error_replies", stats.error_replies.load(Relaxed));
+    let workers = context.server.workers();
+    let reads: u64 = workers.iter().map(|w| w.reads.load(Relaxed)).sum();
+    let writes: u64 = workers.iter().map(|w| w.writes.load(Relaxed)).sum();
+    text.field("total_reads_processed", reads);
+    text.field("total_writes_processed", writes);
     text.field("protocol_errors", stats.protocol_errors.load(Relaxed));
 }
 
@@ -67,5 +72,41 @@ pub(super) fn commands(context: &SessionContext<'_>, text: &mut Text) {
 pub(super) fn errors(context: &SessionContext<'_>, text: &mut Text) {
     for (code, count) in context.server.stats.errors() {
         text.field(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+pub(super) fn latencies(context: &SessionContext<'_>, text: &mut Text) {
+    let stats = &context.server.stats.command_stats;
+    let config = context.server.config.current();
+    for command in table::all() {
+        let Some(durations) = stats.durations(command) else {
+            continue;
+        };
+        let shares = config.latency_tracking_info_percentiles.iter();
+        let shares: Vec<String> = shares
+            .map(|percent| {
+                let micros = durations.percentile(*percent) as f64 / 1000.0;
+                format!("p{percent}={micros:.3}")
+            })
+            .collect();
+        text.field(
+            &format!("latency_percentiles_usec_{}", command.name),
+            shares.join(","),
+        );
+    }
+}
+
+/// One line for each worker: what Redis shows of its I/O threads.
+pub(super) fn threads(context: &SessionContext<'_>, text: &mut Text) {
+    for (index, worker) in context.server.workers().iter().enumerate() {
+        text.field(
+            &format!("io_thread_{index}"),
+            format_args!(
+                "clients={},reads={},writes={}",
+                worker.connections.load(Relaxed),
+                worker.reads.load(Relaxed),
+                worker.writes.load(Relaxed)
+            ),
+        );
     }
 }

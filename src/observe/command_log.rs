@@ -1,4 +1,5 @@
-//! The last slow commands (`SLOWLOG`).
+//! The last commands that were slow, or whose request or reply was large (`SLOWLOG`,
+//! `COMMANDLOG`).
 
 use crate::commands::table::Command;
 use crate::net::Client;
@@ -7,15 +8,39 @@ use crate::time;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 
-/// One slow command.
+/// What a log collects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogKind {
+    /// Commands that took long.
+    Slow,
+    /// Long requests.
+    LargeRequest,
+    /// Long replies.
+    LargeReply,
+}
+
+impl LogKind {
+    /// The kind that `COMMANDLOG` calls so, ASCII case aside.
+    pub fn by_name(name: &[u8]) -> Option<LogKind> {
+        [
+            ("slow", LogKind::Slow),
+            ("large-request", LogKind::LargeRequest),
+            ("large-reply", LogKind::LargeReply),
+        ]
+        .into_iter()
+        .find_map(|(word, kind)| word.as_bytes().eq_ignore_ascii_case(name).then_some(kind))
+    }
+}
+
+/// One remarkable command.
 #[derive(Clone, Debug)]
-pub struct SlowEntry {
+pub struct LogEntry {
     /// Grows by one from entry to entry.
     pub id: u64,
     /// When it ended, in Unix seconds.
     pub at: i64,
-    /// How long it took, in microseconds.
-    pub took_us: u64,
+    /// How long it took, in microseconds, or how large it was, in bytes.
+    pub measure: u64,
     /// Its arguments, shortened, secrets blotted out.
     pub args: Vec<Vec<u8>>,
     /// The client's address.
@@ -24,9 +49,9 @@ pub struct SlowEntry {
     pub name: Vec<u8>,
 }
 
-impl SlowEntry {
+impl LogEntry {
     /// An entry for a command that has just ended; its number is given by the log.
-    pub fn new(client: &Client, command: &Command, args: Args<'_>, took_us: u64) -> Self {
+    pub fn new(client: &Client, command: &Command, args: Args<'_>, measure: u64) -> Self {
         let shown = if args.len() > MOST_ARGS {
             MOST_ARGS - 1
         } else {
@@ -45,10 +70,10 @@ impl SlowEntry {
             let left = args.len() - shown;
             texts.push(format!("... ({left} more arguments)").into_bytes());
         }
-        SlowEntry {
+        LogEntry {
             id: 0,
             at: time::unix_seconds(),
-            took_us,
+            measure,
             args: texts,
             addr: client.info.addr.clone(),
             name: client.info.names.lock().name.clone(),
@@ -56,20 +81,31 @@ impl SlowEntry {
     }
 }
 
-/// The log. Short locks, taken only for slow commands and by `SLOWLOG`.
+/// The three logs.
 #[derive(Default)]
-pub struct SlowLog(Mutex<Inner>);
+pub struct CommandLogs([CommandLog; 3]);
+
+impl CommandLogs {
+    /// The log of a kind.
+    pub fn of(&self, kind: LogKind) -> &CommandLog {
+        &self.0[kind as usize]
+    }
+}
+
+/// A log. Short locks, taken only for remarkable commands and by those who ask.
+#[derive(Default)]
+pub struct CommandLog(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
     /// Newest first.
-    entries: VecDeque<SlowEntry>,
+    entries: VecDeque<LogEntry>,
     next_id: u64,
 }
 
-impl SlowLog {
+impl CommandLog {
     /// Adds an entry and keeps at most `most`.
-    pub fn push(&self, mut entry: SlowEntry, most: usize) {
+    pub fn push(&self, mut entry: LogEntry, most: usize) {
         let mut inner = self.0.lock();
         entry.id = inner.next_id;
         inner.next_id += 1;
@@ -78,7 +114,7 @@ impl SlowLog {
     }
 
     /// The newest entries, at most `most`.
-    pub fn newest(&self, most: usize) -> Vec<SlowEntry> {
+    pub fn newest(&self, most: usize) -> Vec<LogEntry> {
         self.0.lock().entries.iter().take(most).cloned().collect()
     }
 
