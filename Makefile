@@ -49,6 +49,7 @@ sanitize:
 # The same commands on Lockstep, Redis and Valkey, replies compared; client libraries.
 redis-tests: all peers
 	redis-tests/run --binary $(SERVER)
+	redis-tests/run-exchange --binary $(SERVER)
 	redis-tests/run-clients --binary $(SERVER)
 
 # Redis 8.2.3, Valkey 9.1.2 and the client libraries, under .peers (ignored by git).

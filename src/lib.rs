@@ -15,6 +15,7 @@ pub mod keyspace;
 pub mod net;
 pub mod observe;
 pub mod protocol;
+pub mod rdb;
 pub mod replication;
 pub mod server;
 pub mod snapshot;

@@ -26,4 +26,5 @@ pub mod strings;
 pub mod syntax;
 pub mod table;
 pub mod transactions;
+pub mod transfer;
 pub use hashes::expire_one;

@@ -22,6 +22,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     super::server::COMMANDS,
     super::persistence::COMMANDS,
     super::cluster::COMMANDS,
+    super::transfer::COMMANDS,
 ];
 
 /// A declared command with what follows from the declaration.

@@ -182,6 +182,7 @@ pub struct Config {
     pub dbfilename: String,
     pub stop_writes_on_bgsave_error: bool,
     pub rdbcompression: bool,
+    pub rdb_write_version: u32,
     pub rdbchecksum: bool,
     pub sanitize_dump_payload: SanitizeDump,
 
@@ -340,6 +341,13 @@ impl Config {
             dbfilename: v.string("dbfilename"),
             stop_writes_on_bgsave_error: v.bool("stop-writes-on-bgsave-error"),
             rdbcompression: v.bool("rdbcompression"),
+            rdb_write_version: match v.choice("rdb-write-version") {
+                "9" => 9,
+                "10" => 10,
+                "12" => 12,
+                "80" => 80,
+                _ => 11,
+            },
             rdbchecksum: v.bool("rdbchecksum"),
             sanitize_dump_payload: match v.choice("sanitize-dump-payload") {
                 "yes" => SanitizeDump::Yes,

@@ -114,6 +114,12 @@ const SYNC: &[Spec] = &[
         .help("Bytes of waiting replies at which a client's socket is no longer read."),
     live("held-reply-total-limit", bytes(65536), "1gb")
         .help("Bytes of waiting replies at which no client that has some is read any more."),
+    live(
+        "rdb-write-version",
+        Kind::Choice(&["9", "10", "11", "12", "80"]),
+        "11",
+    )
+    .help("Who reads snapshots: 9 Redis 5, 10 Redis 7.0, 11 Redis 7.2 and Valkey, 80 Valkey 9."),
     fixed("workers", int(0, 1024), "0")
         .help("Threads that serve clients; 0 for one per core, up to a few."),
 ];
@@ -259,9 +265,7 @@ const PERSISTENCE: &[Spec] = &[
     live("stop-writes-on-bgsave-error", YES_NO, "yes")
         .flags(Flags::INERT)
         .help("Refuse writes after a snapshot that failed."),
-    live("rdbcompression", YES_NO, "yes")
-        .flags(Flags::INERT)
-        .help("Compress strings in snapshots."),
+    live("rdbcompression", YES_NO, "yes").help("Compress strings in snapshots."),
     fixed("rdbchecksum", YES_NO, "yes")
         .flags(Flags::INERT)
         .help("End snapshots with a checksum and check it."),

@@ -46,6 +46,24 @@ pub fn idle_seconds(clock: u32, now: UnixMs) -> u32 {
     second(now).wrapping_sub(clock) & 0xff_ffff
 }
 
+/// The bits of an entry that was last used so many seconds ago; under LFU it counts as new.
+pub fn with_idle(seconds: u64, now: UnixMs, settings: &Settings) -> u32 {
+    if settings.lfu {
+        return created(now, settings);
+    }
+    // Longer than the clock goes round is as long as the clock can say.
+    let seconds = seconds.min(0xff_ffff) as u32;
+    second(now).wrapping_sub(seconds) & 0xff_ffff
+}
+
+/// The bits of an entry with this counter; under LRU it counts as just used.
+pub fn with_frequency(count: u8, now: UnixMs, settings: &Settings) -> u32 {
+    if !settings.lfu {
+        return created(now, settings);
+    }
+    minute(now) << 8 | u32::from(count)
+}
+
 fn second(now: UnixMs) -> u32 {
     (now / 1000) as u32 & 0xff_ffff
 }

@@ -13,6 +13,7 @@ use crate::keyspace::{
     DbIndex, Entry, EntryRef, Inline, Kind, Locked, Object, Payload, ValueRef, WatchFlag, shard_of,
 };
 use crate::protocol::{Args, Reply, WireError, errors};
+use crate::rdb::Target;
 use crate::time::UnixMs;
 use crate::values::hash::HashRef;
 use crate::values::list::ListRef;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub hll_sparse_max_bytes: usize,
     /// `notify-keyspace-events`: which events somebody may want to hear of.
     pub notify: NotifyClass,
+    /// How `DUMP` writes values.
+    pub rdb: Target,
     /// Whether the clock bits hold LFU counters and not access times.
     pub lfu: bool,
     /// `lfu-log-factor`.
@@ -92,6 +95,10 @@ impl Default for Settings {
             stream_node_max_entries: 100,
             hll_sparse_max_bytes: 3000,
             notify: NotifyClass::empty(),
+            rdb: Target {
+                version: 11,
+                compress: true,
+            },
             lfu: false,
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,

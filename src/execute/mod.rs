@@ -22,7 +22,7 @@ mod session;
 mod transaction;
 
 pub use apply::{Applier, ApplyError};
-pub use clock::{frequency, idle_seconds};
+pub use clock::{created, frequency, idle_seconds, with_frequency, with_idle};
 pub use context::{
     Expiry, Found, Garbage, HashCache, INLINE_STRING, Origin, ReadContext, Settings, StringRef,
     WriteContext, string_payload,

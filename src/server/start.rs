@@ -8,6 +8,7 @@ use crate::commit::Rules;
 use crate::config::{AppendFsync, Config, ConfigHandle};
 use crate::execute::{Gates, Settings};
 use crate::net::{self, Incoming, WorkerHandle};
+use crate::rdb::Target;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -296,6 +297,10 @@ pub(super) fn live_values(config: &Config) -> LiveValues {
             stream_node_max_entries: config.stream_node_max_entries,
             hll_sparse_max_bytes: config.hll_sparse_max_bytes,
             notify: config.notify_keyspace_events,
+            rdb: Target {
+                version: config.rdb_write_version,
+                compress: config.rdbcompression,
+            },
             lfu: config.maxmemory_policy.is_lfu(),
             lfu_log_factor: config.lfu_log_factor,
             lfu_decay_minutes: config.lfu_decay_minutes,

@@ -1,0 +1,117 @@
+//! Making entries of the keyspace from values that were read.
+
+use super::packs::Fault;
+use super::value::{Strings, Value};
+use crate::execute::{Settings, string_payload};
+use crate::keyspace::{Entry, Kind, Payload};
+use crate::values::hash::{
+    EMPTY, Encoding, HashMut, HashRef, Limits, NeedsConversion, Ttl, to_packed_ex, to_table,
+};
+use std::sync::Arc;
+
+/// The entry of a key with this value, in the encoding that the settings ask for.
+///
+/// # Errors
+/// When the value is one that no key can have: an element occurs twice, or there is none.
+pub fn entry_of(
+    key: &[u8],
+    expires_at: Option<i64>,
+    value: Value,
+    settings: &Settings,
+) -> Result<Entry, Fault> {
+    if value.is_empty_collection() {
+        return Err("a collection without elements");
+    }
+    match value {
+        Value::String(text) => Ok(string_entry(key, expires_at, text)),
+        Value::Hash(fields, expiries) => hash_entry(key, expires_at, &fields, &expiries, settings),
+        Value::List(_) => Err("lists cannot be held by this version of Lockstep"),
+        Value::Set(_) => Err("sets cannot be held by this version of Lockstep"),
+        Value::SortedSet(..) => Err("sorted sets cannot be held by this version of Lockstep"),
+        Value::Stream(_) => Err("streams cannot be held by this version of Lockstep"),
+    }
+}
+
+fn string_entry(key: &[u8], expires_at: Option<i64>, text: Vec<u8>) -> Entry {
+    let payload = match string_payload(&text[..text.len().min(crate::execute::INLINE_STRING + 1)]) {
+        // What was read is kept as it is, not copied.
+        Payload::Shared(_) => Payload::Shared(Arc::new(text)),
+        _ => string_payload(&text),
+    };
+    Entry::new(key, expires_at, payload)
+}
+
+fn hash_entry(
+    key: &[u8],
+    expires_at: Option<i64>,
+    fields: &Strings,
+    expiries: &[i64],
+    settings: &Settings,
+) -> Result<Entry, Fault> {
+    let limits = Limits {
+        max_entries: settings.hash_max_entries,
+        max_value: settings.hash_max_value,
+    };
+    let pairs = fields.len() / 2;
+    let expiry = |pair: usize| expiries.get(pair).copied().filter(|at| *at > 0);
+    let mut hash = match expiries.iter().any(|at| *at > 0) {
+        true => Hash::PackedEx(EMPTY.to_vec()),
+        false => Hash::Packed(EMPTY.to_vec()),
+    };
+    if pairs > limits.max_entries {
+        hash.convert(Encoding::Table);
+    }
+    for pair in 0..pairs {
+        let (name, value) = (fields.get(2 * pair), fields.get(2 * pair + 1));
+        if !hash.change(|hash| hash.set(name, value, Ttl::Drop, limits)) {
+            return Err("a field occurs twice");
+        }
+        if expiry(pair).is_some() {
+            hash.change(|hash| hash.set_expiry(name, expiry(pair)));
+        }
+    }
+    let payload = match hash {
+        Hash::Packed(ref bytes) => Payload::Inline(Kind::HashPacked, bytes),
+        Hash::PackedEx(ref bytes) => Payload::Inline(Kind::HashPackedEx, bytes),
+        Hash::Table(table) => Payload::Table(table),
+    };
+    Ok(Entry::new(key, expires_at, payload))
+}
+
+/// A hash in the making.
+enum Hash {
+    Packed(Vec<u8>),
+    PackedEx(Vec<u8>),
+    Table(Box<crate::values::hash::HashTable>),
+}
+
+impl Hash {
+    /// Makes a change, in another encoding if it needs one.
+    fn change(
+        &mut self,
+        change: impl Fn(&mut HashMut<'_>) -> Result<bool, NeedsConversion>,
+    ) -> bool {
+        loop {
+            let changed = match self {
+                Hash::Packed(bytes) => change(&mut HashMut::Packed(bytes)),
+                Hash::PackedEx(bytes) => change(&mut HashMut::PackedEx(bytes)),
+                Hash::Table(table) => change(&mut HashMut::Table(table)),
+            };
+            match changed {
+                Ok(changed) => return changed,
+                Err(NeedsConversion(encoding)) => self.convert(encoding),
+            }
+        }
+    }
+
+    fn convert(&mut self, encoding: Encoding) {
+        *self = match self {
+            Hash::Packed(bytes) if encoding == Encoding::PackedEx => {
+                Hash::PackedEx(to_packed_ex(bytes))
+            }
+            Hash::Packed(bytes) => Hash::Table(Box::new(to_table(HashRef::Packed(bytes)))),
+            Hash::PackedEx(bytes) => Hash::Table(Box::new(to_table(HashRef::PackedEx(bytes)))),
+            Hash::Table(_) => return,
+        };
+    }
+}

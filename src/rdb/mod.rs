@@ -1,0 +1,41 @@
+//! RDB: the format in which Redis and Valkey keep data in files, and send it in payloads of
+//! `DUMP` and in full copies.
+//!
+//! ```text
+//! file, payload ──► source ──► object ──► Value ──► build ──► entry of the keyspace
+//! entry ──► write ──► snapshot's chunks, payload
+//! ```
+//! `source` reads bytes, lengths and strings; `object`, `stream` and `packs` read what is made
+//! of them; `file` and `payload` are the two frames around objects. `write` is the way back.
+//!
+//! What must stay true: reading allocates no more than a small multiple of the bytes that
+//! have arrived, whatever lengths they claim; every error names its offset; nothing panics.
+//! What is written loads in Redis from 7.2 on and in Valkey, but for hashes with field
+//! expiry, of which each knows only its own form.
+
+mod build;
+mod checksum;
+mod codes;
+mod error;
+mod file;
+mod lzf;
+mod object;
+mod packs;
+mod payload;
+mod source;
+mod stream;
+mod stream_node;
+#[cfg(test)]
+mod tests;
+mod value;
+mod write;
+
+pub use build::entry_of;
+pub use error::{Problem, RdbError};
+pub use file::{FileReader, Item, Key};
+pub use payload::{PayloadError, read_payload, write_payload};
+pub use stream_node::each_entry;
+pub use value::{
+    StreamConsumer, StreamGroup, StreamId, StreamPending, StreamValue, Strings, Value,
+};
+pub use write::Target;

@@ -1,0 +1,260 @@
+//! Writing RDB data: lengths, strings and objects.
+//!
+//! Types are chosen so that as many readers as possible can load them. Collections that are
+//! packed here are written as listpacks, which are the same but for the sizes behind their
+//! elements; others element by element. Only a hash with field expiry needs a type that is
+//! Redis's alone or Valkey's alone.
+
+use super::codes;
+use super::lzf;
+use super::packs::backwards;
+use super::source;
+use crate::keyspace::ValueRef;
+use crate::values::hash::HashRef;
+use crate::values::packed::{self, Element};
+use std::ops::Range;
+
+/// For whom RDB data is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The version of the format that the reader knows.
+    pub version: u32,
+    /// Whether strings are compressed.
+    pub compress: bool,
+}
+
+impl Target {
+    fn knows_listpacks(self) -> bool {
+        self.version >= FIRST_WITH_LISTPACKS
+    }
+}
+
+/// The type and the form in which a value is written.
+#[derive(Clone, Copy)]
+pub struct Object<'a> {
+    kind: u8,
+    value: ValueRef<'a>,
+    target: Target,
+}
+
+impl<'a> Object<'a> {
+    /// Chooses how to write the value.
+    pub fn new(value: ValueRef<'a>, target: Target) -> Self {
+        let kind = match value {
+            ValueRef::Int(_) | ValueRef::Str { .. } | ValueRef::Shared(_) => codes::STRING,
+            ValueRef::HashPacked(_) if target.knows_listpacks() => codes::HASH_LISTPACK,
+            ValueRef::HashPacked(_) => codes::HASH,
+            ValueRef::HashPackedEx(bytes) => kind_of_hash(HashRef::PackedEx(bytes), target),
+            ValueRef::HashTable(table) => kind_of_hash(HashRef::Table(table), target),
+            ValueRef::ListPacked(_) | ValueRef::List(_) => codes::LIST,
+            ValueRef::SetInts(_) | ValueRef::SetPacked(_) | ValueRef::SetTable(_) => codes::SET,
+            ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => codes::ZSET_2,
+            ValueRef::Stream(_) => codes::STREAM_3,
+        };
+        Object {
+            kind,
+            value,
+            target,
+        }
+    }
+
+    /// The byte that announces it.
+    pub fn kind(&self) -> u8 {
+        self.kind
+    }
+
+    /// The lowest version of the format that has the type.
+    pub fn version(&self) -> u32 {
+        match self.kind {
+            codes::HASH_22 => codes::FIRST_VALKEY,
+            codes::HASH_METADATA | codes::HASH_LISTPACK_EX => 12,
+            _ => self.target.version.min(COMMON_VERSION),
+        }
+    }
+
+    /// Appends the object, its type aside.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let compress = self.target.compress;
+        match self.value {
+            ValueRef::Int(n) => put_string(out, itoa::Buffer::new().format(n).as_bytes(), compress),
+            ValueRef::Str { bytes, .. } => put_string(out, bytes, compress),
+            ValueRef::Shared(value) => put_string(out, value, compress),
+            ValueRef::HashPacked(bytes) if self.kind == codes::HASH_LISTPACK => {
+                let elements = packed::elements(bytes, HASH_HEADER);
+                put_listpack(out, bytes, elements, compress);
+            }
+            ValueRef::HashPackedEx(bytes) if self.kind == codes::HASH_LISTPACK_EX => {
+                let earliest = HashRef::PackedEx(bytes).min_expiry().unwrap_or(0);
+                out.extend_from_slice(&earliest.to_le_bytes());
+                let elements = packed::elements(bytes, HASH_HEADER);
+                put_listpack(out, bytes, elements, compress);
+            }
+            ValueRef::HashPacked(bytes) => self.hash(out, HashRef::Packed(bytes)),
+            ValueRef::HashPackedEx(bytes) => self.hash(out, HashRef::PackedEx(bytes)),
+            ValueRef::HashTable(table) => self.hash(out, HashRef::Table(table)),
+            ValueRef::ListPacked(_) | ValueRef::List(_) => put_length(out, 0),
+            ValueRef::SetInts(_) | ValueRef::SetPacked(_) | ValueRef::SetTable(_) => {
+                put_length(out, 0);
+            }
+            ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => put_length(out, 0),
+            ValueRef::Stream(_) => put_length(out, 0),
+        }
+    }
+
+    /// A hash field by field.
+    fn hash(&self, out: &mut Vec<u8>, hash: HashRef<'_>) {
+        let compress = self.target.compress;
+        let earliest = hash.min_expiry().unwrap_or(0);
+        if self.kind == codes::HASH_METADATA {
+            out.extend_from_slice(&earliest.to_le_bytes());
+        }
+        put_length(out, hash.len() as u64);
+        for field in hash.iter() {
+            if self.kind == codes::HASH_METADATA {
+                let since = field.expires_at.map_or(0, |at| at - earliest + 1);
+                put_length(out, since as u64);
+            }
+            put_element(out, field.name, compress);
+            put_element(out, field.value, compress);
+            if self.kind == codes::HASH_22 {
+                let at = field.expires_at.unwrap_or(-1);
+                out.extend_from_slice(&at.to_le_bytes());
+            }
+        }
+    }
+}
+
+/// How a hash that may have field expiry is written.
+fn kind_of_hash(hash: HashRef<'_>, target: Target) -> u8 {
+    match hash {
+        _ if hash.min_expiry().is_none() => codes::HASH,
+        _ if target.version >= codes::FIRST_VALKEY => codes::HASH_22,
+        HashRef::PackedEx(_) => codes::HASH_LISTPACK_EX,
+        _ => codes::HASH_METADATA,
+    }
+}
+
+/// Appends a length.
+pub fn put_length(out: &mut Vec<u8>, length: u64) {
+    match length {
+        0..0x40 => out.push(length as u8),
+        0x40..0x4000 => out.extend_from_slice(&(0x4000 | length as u16).to_be_bytes()),
+        0x4000..=0xffff_ffff => {
+            out.push(0x80);
+            out.extend_from_slice(&(length as u32).to_be_bytes());
+        }
+        _ => {
+            out.push(0x81);
+            out.extend_from_slice(&length.to_be_bytes());
+        }
+    }
+}
+
+/// Appends a string: as an integer if it is a small one, compressed if that helps and is
+/// wanted.
+pub fn put_string(out: &mut Vec<u8>, text: &[u8], compress: bool) {
+    if text.len() <= LONGEST_INT
+        && let Some(n) = crate::number::parse_i64(text)
+        && put_int(out, n)
+    {
+        return;
+    }
+    if compress && let Some(packed) = lzf::compress(text) {
+        out.push(SPECIAL | source::LZF);
+        put_length(out, packed.len() as u64);
+        put_length(out, text.len() as u64);
+        out.extend_from_slice(&packed);
+        return;
+    }
+    put_length(out, text.len() as u64);
+    out.extend_from_slice(text);
+}
+
+/// Appends an integer, if it is one of at most 32 bits.
+fn put_int(out: &mut Vec<u8>, n: i64) -> bool {
+    if let Ok(n) = i8::try_from(n) {
+        out.push(SPECIAL | source::INT_8);
+        out.extend_from_slice(&n.to_le_bytes());
+    } else if let Ok(n) = i16::try_from(n) {
+        out.push(SPECIAL | source::INT_16);
+        out.extend_from_slice(&n.to_le_bytes());
+    } else if let Ok(n) = i32::try_from(n) {
+        out.push(SPECIAL | source::INT_32);
+        out.extend_from_slice(&n.to_le_bytes());
+    } else {
+        return false;
+    }
+    true
+}
+
+/// Appends an element as a string.
+pub(super) fn put_element(out: &mut Vec<u8>, element: Element<'_>, compress: bool) {
+    match element {
+        Element::Int(n) if put_int(out, n) => {}
+        _ => put_string(out, element.text(&mut itoa::Buffer::new()), compress),
+    }
+}
+
+/// Appends a listpack, as a string, of the elements that lie at these ranges of `bytes`.
+fn put_listpack<'a>(
+    out: &mut Vec<u8>,
+    bytes: &'a [u8],
+    elements: impl Iterator<Item = (Element<'a>, Range<usize>)>,
+    compress: bool,
+) {
+    let mut pack = ListpackBuf::with_capacity(bytes.len() + bytes.len() / 8);
+    for (_, range) in elements {
+        pack.push_encoded(&bytes[range]);
+    }
+    put_string(out, &pack.finish(), compress);
+}
+
+/// A listpack in the making.
+pub struct ListpackBuf {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl ListpackBuf {
+    /// An empty one with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        let mut buf = Vec::with_capacity(bytes + 7);
+        buf.extend_from_slice(&[0; 6]);
+        ListpackBuf {
+            bytes: buf,
+            count: 0,
+        }
+    }
+
+    /// Adds an element in its packed form.
+    pub fn push_encoded(&mut self, encoded: &[u8]) {
+        self.bytes.extend_from_slice(encoded);
+        self.end(encoded.len());
+    }
+
+    /// The finished listpack.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.bytes.push(0xff);
+        let size = (self.bytes.len() as u32).to_le_bytes();
+        let count = (self.count.min(0xffff) as u16).to_le_bytes();
+        self.bytes[..4].copy_from_slice(&size);
+        self.bytes[4..6].copy_from_slice(&count);
+        self.bytes
+    }
+
+    fn end(&mut self, size: usize) {
+        let (back, len) = backwards(size);
+        self.bytes.extend_from_slice(&back[..len]);
+        self.count += 1;
+    }
+}
+
+/// The version up to which Redis and Valkey read the same.
+pub const COMMON_VERSION: u32 = 11;
+const FIRST_WITH_LISTPACKS: u32 = 10;
+/// Marks a special string.
+const SPECIAL: u8 = 0xc0;
+/// No integer of 32 bits is longer.
+const LONGEST_INT: usize = 11;
+/// The count in front of a packed hash.
+const HASH_HEADER: usize = 2;
