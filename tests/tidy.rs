@@ -67,7 +67,7 @@ const FORBIDDEN: [(&str, &[&str], &[&str]); 9] = [
         &[
             "aof/",
             "bench/",
-            "commands/server/debug.rs",
+            "commands/server/debug/mod.rs",
             "group/",
             "snapshot/tests.rs",
         ],

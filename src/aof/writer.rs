@@ -9,6 +9,7 @@ use super::handle::{Begin, Mode, Switch};
 use super::manifest::{FileInfo, sync_dir};
 use super::rewrite;
 use crate::config::AppendFsync;
+use crate::observe;
 use crate::protocol::{encode_bulk, encode_header};
 use crate::server::Server;
 use crate::time::{Duration, Instant};
@@ -175,7 +176,10 @@ impl Writer {
         parts.push(Bytes::from(line));
         let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
         let aof = &self.server.aof;
-        match write_all(&file.file, &mut parts) {
+        let begun = Instant::now();
+        let written = write_all(&file.file, &mut parts);
+        observe::note_event(self.server, "aof-write", begun.elapsed());
+        match written {
             Ok(()) => {
                 file.len += bytes;
                 aof.current_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -225,7 +229,10 @@ impl Writer {
         match policy {
             AppendFsync::No => {}
             AppendFsync::Always => {
-                if let Err(error) = file.file.sync_data() {
+                let begun = Instant::now();
+                let synced = file.file.sync_data();
+                observe::note_event(self.server, "aof-fsync-always", begun.elapsed());
+                if let Err(error) = synced {
                     let error = format!("fsync of the append-only file: {error}");
                     self.server.aof.failed(self.server, true, error);
                 }

@@ -216,11 +216,6 @@ pub struct Config {
     pub maxmemory_clients: ClientMemory,
     pub lfu_log_factor: u32,
     pub lfu_decay_minutes: u32,
-    pub lazyfree_lazy_eviction: bool,
-    pub lazyfree_lazy_expire: bool,
-    pub lazyfree_lazy_server_del: bool,
-    pub lazyfree_lazy_user_del: bool,
-    pub lazyfree_lazy_user_flush: bool,
 
     pub active_expire_effort: u32,
     pub notify_keyspace_events: NotifyClass,
@@ -400,11 +395,6 @@ impl Config {
             },
             lfu_log_factor: v.u32("lfu-log-factor"),
             lfu_decay_minutes: v.u32("lfu-decay-time"),
-            lazyfree_lazy_eviction: v.bool("lazyfree-lazy-eviction"),
-            lazyfree_lazy_expire: v.bool("lazyfree-lazy-expire"),
-            lazyfree_lazy_server_del: v.bool("lazyfree-lazy-server-del"),
-            lazyfree_lazy_user_del: v.bool("lazyfree-lazy-user-del"),
-            lazyfree_lazy_user_flush: v.bool("lazyfree-lazy-user-flush"),
 
             active_expire_effort: v.u32("active-expire-effort"),
             notify_keyspace_events: match v.get("notify-keyspace-events") {

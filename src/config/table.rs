@@ -401,25 +401,16 @@ const MEMORY: &[Spec] = &[
     live("maxmemory-samples", int(1, 64), "5").help("Keys compared for each eviction."),
     live("maxmemory-eviction-tenacity", int(0, 100), "10")
         .help("How long a request may be held up by eviction, from 0 to 100."),
-    live("maxmemory-clients", Kind::MemoryOrPercent, "0")
-        .flags(Flags::INERT)
-        .help(
-            "Bytes, or percent of maxmemory, that all clients' buffers may take; 0 for no bound.",
-        ),
+    live("maxmemory-clients", Kind::MemoryOrPercent, "0").help(
+        "Bytes, or percent of maxmemory, that all clients' buffers may take; 0 for no bound.",
+    ),
     live("lfu-log-factor", COUNT, "10").help("How slowly the LFU counter grows."),
     live("lfu-decay-time", COUNT, "1").help("Minutes after which the LFU counter shrinks by one."),
-    live("lazyfree-lazy-eviction", YES_NO, "no")
-        .flags(Flags::INERT)
-        .help("Free evicted values in the background."),
-    live("lazyfree-lazy-expire", YES_NO, "no")
-        .flags(Flags::INERT)
-        .help("Free expired values in the background."),
-    live("lazyfree-lazy-server-del", YES_NO, "no")
-        .flags(Flags::INERT)
-        .help("Free values that a command replaces in the background."),
-    live("lazyfree-lazy-user-del", YES_NO, "no").help("Let DEL work like UNLINK."),
-    live("lazyfree-lazy-user-flush", YES_NO, "no")
-        .help("Let FLUSHALL and FLUSHDB be ASYNC unless told otherwise."),
+    inert("lazyfree-lazy-eviction", YES_NO, "no", ALWAYS_LAZY),
+    inert("lazyfree-lazy-expire", YES_NO, "no", ALWAYS_LAZY),
+    inert("lazyfree-lazy-server-del", YES_NO, "no", ALWAYS_LAZY),
+    inert("lazyfree-lazy-user-del", YES_NO, "no", ALWAYS_LAZY),
+    inert("lazyfree-lazy-user-flush", YES_NO, "no", ALWAYS_LAZY),
     inert("activedefrag", YES_NO, "no", NO_DEFRAG),
     inert("active-defrag-cycle-max", int(1, 99), "25", NO_DEFRAG),
     inert("active-defrag-cycle-min", int(1, 99), "1", NO_DEFRAG),
@@ -559,9 +550,7 @@ const OBSERVATION: &[Spec] = &[
         "50 99 99.9",
     )
     .help("Percentiles in INFO latencystats."),
-    live("availability-zone", TEXT, "")
-        .flags(Flags::INERT)
-        .help("This node's zone, as HELLO and INFO tell it."),
+    live("availability-zone", TEXT, "").help("This node's zone, as HELLO and INFO tell it."),
 ];
 
 const TLS: &[Spec] = &[
@@ -802,6 +791,8 @@ const NO_ACL: &str = "Users and their rights are not built yet.";
 const INCREMENTAL_FSYNC: &str = "Large files are always forced to disk in pieces.";
 const NO_MPTCP: &str = "Connections are plain TCP.";
 const NO_RDMA: &str = "There is no RDMA.";
+const ALWAYS_LAZY: &str =
+    "Large values are always freed in the background: nobody should wait for that.";
 const NO_DEFRAG: &str = "Memory is not moved; tables and entries are small pieces.";
 const NO_TLS: &str = "TLS is not built yet.";
 const NO_CLUSTER: &str = "Cluster mode is not built yet.";

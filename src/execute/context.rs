@@ -62,10 +62,6 @@ pub struct Settings {
     pub lfu_log_factor: u32,
     /// `lfu-decay-time` in minutes.
     pub lfu_decay_minutes: u32,
-    /// `lazyfree-lazy-user-del`.
-    pub lazy_user_del: bool,
-    /// `lazyfree-lazy-user-flush`.
-    pub lazy_user_flush: bool,
     /// The number of databases.
     pub databases: u32,
     /// How long a command may take, in microseconds, before anybody wants to know: the lower
@@ -102,8 +98,6 @@ impl Default for Settings {
             lfu: false,
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
-            lazy_user_del: false,
-            lazy_user_flush: false,
             databases: 16,
             slow_from_us: None,
             tracks_latency: true,

@@ -17,6 +17,7 @@ mod events;
 mod evict;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod populate;
 mod run;
 mod session;
 mod transaction;
@@ -31,6 +32,7 @@ pub use dispatch::{Batch, Gates, Request, dispatch};
 pub use effect::{Effect, EffectBuf};
 pub use events::KeyEvent;
 pub use evict::evict;
+pub use populate::add_strings;
 pub use run::{Done, Scratch, expire_due};
 pub use session::{After, BlockOn, SessionContext};
 pub use transaction::{Transaction, exec};

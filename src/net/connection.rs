@@ -67,6 +67,8 @@ struct Connection<'w> {
     /// `pending` begins with requests that were not looked at because the output was full.
     interrupted: bool,
     waker_is_known: bool,
+    /// How many of the bytes to be executed were counted as received before.
+    counted: usize,
     /// Whether the last batch held more than one request.
     pipelined: bool,
 }
@@ -129,6 +131,7 @@ impl<'w> Connection<'w> {
             full_at: 0,
             interrupted: false,
             waker_is_known: false,
+            counted: 0,
             pipelined: false,
         }
     }
@@ -319,6 +322,8 @@ impl<'w> Connection<'w> {
             Poll::Ready(Ok(())) => {}
         }
         let bytes = std::mem::take(&mut self.pending);
+        // The rest was counted when it came.
+        self.counted = have;
         let used = self.execute(&bytes);
         if self.closing {
             return Poll::Ready(true);
@@ -352,6 +357,7 @@ impl<'w> Connection<'w> {
         self.interrupted = false;
         if !self.pending.is_empty() {
             let mut bytes = std::mem::take(&mut self.pending);
+            self.counted = bytes.len();
             let used = self.execute(&bytes);
             bytes.drain(..used);
             self.pending = bytes;
@@ -447,7 +453,8 @@ impl<'w> Connection<'w> {
         drop(window);
         self.reader.shrink();
         self.pipelined = executed > 1;
-        self.after_batch(now, bytes.len(), executed);
+        let received = bytes.len() - std::mem::take(&mut self.counted);
+        self.after_batch(now, received, executed);
         at
     }
 

@@ -1,5 +1,6 @@
 //! What happens by the clock: active expiry, ticks of the in-sync set, pings.
 
+use super::client_eviction::evict_clients;
 use super::state::Server;
 use crate::commit::Event;
 use crate::execute::{Gates, Scratch, expire_due};
@@ -31,7 +32,8 @@ pub async fn run(server: &'static Server) {
                 | Gates::TOO_FEW_REPLICAS
                 | Gates::PAUSED_WRITES,
         );
-        if may_write && server.active_expire.load(Ordering::Relaxed) {
+        let paused = server.cron_paused.load(Ordering::Relaxed);
+        if may_write && !paused && server.active_expire.load(Ordering::Relaxed) {
             expire(server, &mut scratch);
         }
     }
@@ -62,11 +64,15 @@ fn expire(server: &'static Server, scratch: &mut Scratch) {
 async fn sample(server: &'static Server) {
     for tick in 0u64.. {
         tokio::time::sleep(SAMPLE_INTERVAL).await;
+        if server.cron_paused.load(Ordering::Relaxed) {
+            continue;
+        }
         let stats = &server.stats;
         stats.rates.lock().sample(stats, Instant::now());
+        evict_clients(server);
         if tick % 10 == 0 {
             let memory = crate::allocator::stats().allocated as u64;
-            stats.peak_memory.fetch_max(memory, Ordering::Relaxed);
+            stats.note_memory(memory);
             close_idle_clients(server);
             wake_slow_readers(server);
         }

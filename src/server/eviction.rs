@@ -19,7 +19,12 @@ use parking_lot::Mutex;
 
 /// The state of eviction.
 #[derive(Default)]
-pub struct Evictor(Mutex<State>);
+pub struct Evictor {
+    state: Mutex<State>,
+    /// Held while the gate of commands that need memory is set, so that who has looked at an
+    /// older configuration does not have the last word.
+    gate: Mutex<()>,
+}
 
 #[derive(Default)]
 struct State {
@@ -51,6 +56,7 @@ impl Server {
     /// Sets or clears the gate of commands that need memory, without evicting: for those who
     /// may hold locks.
     pub fn watch_memory(&self) {
+        let _one = self.evictor.gate.lock();
         let config = self.config.current();
         let full = excess(self, &config) > 0;
         if !full || config.maxmemory_policy == MaxmemoryPolicy::NoEviction {
@@ -62,6 +68,7 @@ impl Server {
     /// commands that need memory if nothing can be evicted. `urgent`: memory is being filled
     /// right now, so that more time is worth it.
     pub fn relieve_memory(&'static self, urgent: bool) {
+        let gate = self.evictor.gate.lock();
         let config = self.config.current();
         let excess = excess(self, &config);
         if excess == 0 {
@@ -72,8 +79,9 @@ impl Server {
             self.gates.set(Gates::OUT_OF_MEMORY, true);
             return;
         }
+        drop(gate);
         // Somebody else is at it already.
-        let Some(mut state) = self.evictor.0.try_lock() else {
+        let Some(mut state) = self.evictor.state.try_lock() else {
             return;
         };
         let budget = budget(config.maxmemory_eviction_tenacity, urgent);
@@ -81,8 +89,10 @@ impl Server {
         drop(state);
         self.log.notify();
         crate::allocator::flush_thread_cache();
+        let _one = self.evictor.gate.lock();
+        let still = self.config.current().maxmemory == config.maxmemory;
         self.gates
-            .set(Gates::OUT_OF_MEMORY, outcome == Outcome::Nothing);
+            .set(Gates::OUT_OF_MEMORY, still && outcome == Outcome::Nothing);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The server: what it owns, how it starts and how it stops.
 
+mod client_eviction;
 mod command_stats;
 mod cron;
 mod eviction;

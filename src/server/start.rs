@@ -304,8 +304,6 @@ pub(super) fn live_values(config: &Config) -> LiveValues {
             lfu: config.maxmemory_policy.is_lfu(),
             lfu_log_factor: config.lfu_log_factor,
             lfu_decay_minutes: config.lfu_decay_minutes,
-            lazy_user_del: config.lazyfree_lazy_user_del,
-            lazy_user_flush: config.lazyfree_lazy_user_flush,
             databases: config.databases,
             slow_from_us: slow_from_us(config),
             tracks_latency: config.latency_tracking,

@@ -42,8 +42,10 @@ pub struct Server {
     pub stats: Stats,
     /// Whether expired keys that nobody asks for are deleted (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expire: AtomicBool,
+    /// Whether what happens by the clock has to wait (`DEBUG PAUSE-CRON`).
+    pub cron_paused: AtomicBool,
     /// Values on their way to the thread that frees them.
-    pub lazy_free_pending: Arc<AtomicU64>,
+    pub lazy_free_pending: AtomicU64,
     /// The last slow and large commands.
     pub command_logs: CommandLogs,
     /// Spikes of latency.
@@ -81,7 +83,6 @@ impl Server {
     /// Makes the server. Nothing runs yet.
     pub fn new(config: ConfigHandle) -> &'static Server {
         let (garbage, rubbish) = channel();
-        let pending = Arc::new(AtomicU64::new(0));
         let current = config.current();
         let server: &'static Server = Box::leak(Box::new(Server {
             live: Live::default(),
@@ -91,7 +92,8 @@ impl Server {
             gates: Gates::default(),
             stats: Stats::default(),
             active_expire: AtomicBool::new(true),
-            lazy_free_pending: Arc::clone(&pending),
+            cron_paused: AtomicBool::new(false),
+            lazy_free_pending: AtomicU64::new(0),
             command_logs: CommandLogs::default(),
             latency: LatencyMonitor::default(),
             pause: Pause::default(),
@@ -123,7 +125,7 @@ impl Server {
         let _ = server.authority.set(authority);
         let memory = crate::allocator::stats().allocated as u64;
         server.stats.startup_memory.store(memory, Ordering::Relaxed);
-        spawn_free_thread(rubbish, pending);
+        spawn_free_thread(rubbish, server);
         server
     }
 
@@ -347,13 +349,14 @@ impl Server {
 }
 
 /// Values that take long to free must not be freed by a thread that executes commands.
-fn spawn_free_thread(rubbish: Receiver<Garbage>, pending: Arc<AtomicU64>) {
+fn spawn_free_thread(rubbish: Receiver<Garbage>, server: &'static Server) {
     let spawned = std::thread::Builder::new()
         .name("lazy-free".into())
         .spawn(move || {
             for garbage in rubbish {
                 drop(garbage);
-                pending.fetch_sub(1, Ordering::Relaxed);
+                server.lazy_free_pending.fetch_sub(1, Ordering::Relaxed);
+                server.stats.lazy_freed.fetch_add(1, Ordering::Relaxed);
             }
         });
     if let Err(error) = spawned {

@@ -3,9 +3,10 @@
 use super::command_stats::CommandStats;
 use super::rates::Rates;
 use crate::protocol::WireError;
+use crate::time;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// What the server has done since it started, or since `CONFIG RESETSTAT`.
 #[derive(Default)]
@@ -21,6 +22,11 @@ pub struct Stats {
     pub expired_keys: AtomicU64,
     pub expired_fields: AtomicU64,
     pub evicted_keys: AtomicU64,
+    pub evicted_clients: AtomicU64,
+    /// Large values freed in the background.
+    pub lazy_freed: AtomicU64,
+    /// In Unix seconds.
+    pub peak_memory_at: AtomicI64,
     pub error_replies: AtomicU64,
     pub protocol_errors: AtomicU64,
     pub changes: AtomicU64,
@@ -93,6 +99,16 @@ impl Stats {
         errors.iter().map(|(code, n)| (code.clone(), *n)).collect()
     }
 
+    /// Notes the memory in use, in bytes; gives the most there ever was.
+    pub fn note_memory(&self, used: u64) -> u64 {
+        let peak = self.peak_memory.fetch_max(used, Ordering::Relaxed);
+        if used > peak {
+            self.peak_memory_at
+                .store(time::unix_seconds(), Ordering::Relaxed);
+        }
+        peak.max(used)
+    }
+
     /// Counts a client that broke the protocol.
     pub fn count_protocol_error(&self) {
         self.protocol_errors.fetch_add(1, Ordering::Relaxed);
@@ -122,6 +138,8 @@ impl Stats {
             &self.expired_keys,
             &self.expired_fields,
             &self.evicted_keys,
+            &self.evicted_clients,
+            &self.lazy_freed,
             &self.error_replies,
             &self.protocol_errors,
             &self.full_syncs,
@@ -133,6 +151,8 @@ impl Stats {
         self.command_stats.reset();
         let memory = crate::allocator::stats().allocated as u64;
         self.peak_memory.store(memory, Ordering::Relaxed);
+        self.peak_memory_at
+            .store(time::unix_seconds(), Ordering::Relaxed);
         self.errors.lock().clear();
     }
 }

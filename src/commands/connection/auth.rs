@@ -98,7 +98,8 @@ impl<'a> HelloOptions<'a> {
 
 /// What HELLO tells of the server.
 fn introduce(context: &SessionContext<'_>, reply: &mut Reply<'_>) {
-    reply.map(7);
+    let zone = &context.server.config.current().availability_zone;
+    reply.map(7 + usize::from(!zone.is_empty()));
     reply.bulk_str("server");
     // Client libraries compare this with the names they know.
     reply.bulk_str("redis");
@@ -118,6 +119,10 @@ fn introduce(context: &SessionContext<'_>, reply: &mut Reply<'_>) {
     });
     reply.bulk_str("modules");
     reply.array(0);
+    if !zone.is_empty() {
+        reply.bulk_str("availability_zone");
+        reply.bulk_str(zone);
+    }
 }
 
 fn log_in(

@@ -264,8 +264,8 @@ pub const COMMANDS: &[CommandSpec] = &[
         arity: -6,
         flags: Flags::of("write denyoom fast"),
         keys: &[KeySpec::at(1, "RW update")],
-        syntax: "key [FNX | FXX]{condition} [EX seconds | PX \
-                 milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | \
+        syntax: "key [NX | XX]{key-condition} [FNX | FXX]{fields-condition} [EX \
+                 seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | \
                  KEEPTTL]{expiration} <FIELDS numfields field value [field value \
                  ...]{data}>",
         summary: "Sets fields of a hash together with their expiry.",

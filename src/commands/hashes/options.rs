@@ -83,7 +83,7 @@ pub(super) fn hgetex(
     })
 }
 
-/// `HSETEX key [FNX | FXX] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL] FIELDS numfields field
+/// `HSETEX key [NX | XX] [FNX | FXX] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL] FIELDS numfields field
 /// value [field value ...]`
 pub(super) fn hsetex(
     ctx: &mut WriteContext<'_>,
@@ -93,7 +93,10 @@ pub(super) fn hsetex(
     let options = SetOptions::parse(args, ctx.now())?;
     let (key, pairs) = (args.at(1), options.pairs);
     let mut edit = HashEdit::open_or_new(ctx, key)?;
-    if !options.condition.holds(&mut edit, pairs) {
+    let exists = !edit.get().is_empty();
+    if options.key_exists.is_some_and(|wanted| wanted != exists)
+        || !options.condition.holds(&mut edit, pairs)
+    {
         edit.close();
         reply.int(0);
         return Ok(Effect::None);
@@ -161,6 +164,8 @@ impl Condition {
 }
 
 struct SetOptions<'a> {
+    /// Whether the key must be there (`XX`) or must not (`NX`); Valkey's.
+    key_exists: Option<bool>,
     condition: Condition,
     expiry: Expiry,
     /// Fields and values in turn.
@@ -171,6 +176,7 @@ impl<'a> SetOptions<'a> {
     fn parse(args: Args<'a>, now: UnixMs) -> Result<Self, WireError> {
         let wrong_arity = || errors::wrong_arity("hsetex");
         let (mut condition, mut expiry) = (Condition::Always, Expiry::Clear);
+        let mut key_exists = None;
         let mut i = 2;
         while !args.is(i, "fields") {
             let word = args.get(i).ok_or_else(wrong_arity)?;
@@ -196,6 +202,12 @@ impl<'a> SetOptions<'a> {
                     expiry = Expiry::At(clock.read(text, now, "hsetex")?);
                     i += 1;
                 }
+            } else if word.eq_ignore_ascii_case(b"nx") || word.eq_ignore_ascii_case(b"xx") {
+                let exists = word.eq_ignore_ascii_case(b"xx");
+                if key_exists.is_some_and(|other| other != exists) {
+                    return Err(errors::SYNTAX);
+                }
+                key_exists = Some(exists);
             } else {
                 let word = String::from_utf8_lossy(word);
                 return Err(WireError::new(format!("ERR unknown argument: {word}")));
@@ -209,6 +221,7 @@ impl<'a> SetOptions<'a> {
             return Err(wrong_arity());
         }
         Ok(SetOptions {
+            key_exists,
             condition,
             expiry,
             pairs,

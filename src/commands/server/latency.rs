@@ -283,13 +283,6 @@ fn advice_on(event: &str) -> &'static [&'static str] {
             "Commands of constant time were slow: the machine lacks CPU time or memory, or a \
              large command held their keys. Look at the load, at swapping, and at SLOWLOG GET.",
         ],
-        "expire-cycle" => {
-            &["Many keys expire at the same moment: spread their times to live a little."]
-        }
-        "eviction-cycle" => &[
-            "Memory is full and is made room in while clients wait: raise maxmemory or write \
-             less at once.",
-        ],
         _ => &[
             "The disk was slow: look at what else uses it, or put appendfsync to everysec if a \
              second of writes on this node may be lost in a power failure.",

@@ -333,6 +333,8 @@ pub(super) struct Memory {
     /// Present, as the operating system knows it.
     pub resident: u64,
     pub backlog: u64,
+    /// What the log keeps for slow consumers beyond that, which eviction does not count.
+    pub uncounted: u64,
     pub normal_clients: u64,
     pub replica_clients: u64,
     /// Of tables, entries aside.
@@ -347,6 +349,7 @@ impl Memory {
         let server: &Server = context.server;
         let allocator = allocator::stats();
         let used = allocator.allocated as u64;
+        let kept = server.log.end().saturating_sub(server.log.kept_from());
         let (mut keys, mut dbs) = (0, BTreeMap::new());
         context.each_shard(|db, shard| {
             if !shard.is_empty() {
@@ -364,12 +367,13 @@ impl Memory {
         }
         Memory {
             used,
-            peak: server.stats.peak_memory.fetch_max(used, Relaxed).max(used),
+            peak: server.stats.note_memory(used),
             startup: server.stats.startup_memory.load(Relaxed),
             active: allocator.active as u64,
             mapped: allocator.resident as u64,
             resident: process::resident_bytes(),
-            backlog: server.log.end() - server.log.kept_from(),
+            backlog: kept,
+            uncounted: kept.saturating_sub(server.config.current().repl_backlog_size),
             normal_clients,
             replica_clients,
             tables: dbs.values().sum(),

@@ -12,6 +12,8 @@ pub(super) fn memory(context: &SessionContext<'_>, text: &mut Text) {
     text.bytes("used_memory", memory.used);
     text.bytes("used_memory_rss", memory.resident);
     text.bytes("used_memory_peak", memory.peak);
+    let peak_at = context.server.stats.peak_memory_at.load(Relaxed);
+    text.field("used_memory_peak_time", peak_at);
     let share = percent(memory.used, memory.peak);
     text.field("used_memory_peak_perc", format_args!("{share:.2}%"));
     text.field("used_memory_overhead", memory.overhead());
@@ -22,7 +24,21 @@ pub(super) fn memory(context: &SessionContext<'_>, text: &mut Text) {
     text.field("allocator_allocated", memory.used);
     text.field("allocator_active", memory.active);
     text.field("allocator_resident", memory.mapped);
+    text.field("allocator_muzzy", 0);
     text.bytes("total_system_memory", process::machine_bytes());
+    // There are no scripts to cache.
+    for name in [
+        "used_memory_lua",
+        "used_memory_scripts_eval",
+        "number_of_cached_scripts",
+        "number_of_functions",
+        "number_of_libraries",
+        "used_memory_vm_total",
+        "used_memory_functions",
+        "used_memory_scripts",
+    ] {
+        text.field(name, 0);
+    }
     text.bytes("maxmemory", config.maxmemory);
     let policy = config.shown("maxmemory-policy").unwrap_or_default();
     text.field("maxmemory_policy", String::from_utf8_lossy(&policy));
@@ -38,11 +54,18 @@ pub(super) fn memory(context: &SessionContext<'_>, text: &mut Text) {
     proportion("allocator_rss", memory.mapped, memory.active);
     proportion("rss_overhead", memory.resident, memory.mapped);
     proportion("mem_fragmentation", memory.resident, memory.used);
+    text.field("mem_not_counted_for_evict", memory.uncounted);
     text.field("mem_replication_backlog", memory.backlog);
+    text.field("mem_total_replication_buffers", memory.backlog);
+    text.field("mem_replica_full_sync_buffer", 0);
     text.field("mem_clients_slaves", memory.replica_clients);
     text.field("mem_clients_normal", memory.normal_clients);
+    text.field("mem_cluster_links", 0);
+    text.field("mem_aof_buffer", 0);
     text.field("mem_allocator", crate::allocator::version());
     text.flag("active_defrag_running", false);
     let pending = context.server.lazy_free_pending.load(Relaxed);
     text.field("lazyfree_pending_objects", pending);
+    let freed = context.server.stats.lazy_freed.load(Relaxed);
+    text.field("lazyfreed_objects", freed);
 }

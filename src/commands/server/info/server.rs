@@ -12,6 +12,9 @@ pub(super) fn server(context: &SessionContext<'_>, text: &mut Text) {
     let uptime = server.started.elapsed().as_secs();
     text.field("redis_version", COMPATIBLE_VERSION);
     text.field("lockstep_version", env!("CARGO_PKG_VERSION"));
+    text.field("redis_git_sha1", "00000000");
+    text.field("redis_git_dirty", 0);
+    text.field("redis_build_id", format_args!("{:016x}", build_id()));
     text.field("redis_mode", "standalone");
     text.field("os", process::operating_system());
     text.field("arch_bits", usize::BITS);
@@ -41,9 +44,20 @@ pub(super) fn server(context: &SessionContext<'_>, text: &mut Text) {
     if let Some(path) = &config.unixsocket {
         listeners.push(format!("name=unix,bind={path}"));
     }
+    if !config.availability_zone.is_empty() {
+        text.field("availability_zone", &config.availability_zone);
+    }
     for (i, listener) in listeners.iter().enumerate() {
         text.field(&format!("listener{i}"), listener);
     }
+}
+
+/// The same for the same version.
+fn build_id() -> u64 {
+    let version = concat!(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    version.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }
 
 pub(super) fn cpu(_context: &SessionContext<'_>, text: &mut Text) {

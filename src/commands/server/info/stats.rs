@@ -28,6 +28,7 @@ pub(super) fn stats(context: &SessionContext<'_>, text: &mut Text) {
         ("expired_subkeys", &stats.expired_fields),
         ("expired_keys", &stats.expired_keys),
         ("evicted_keys", &stats.evicted_keys),
+        ("evicted_clients", &stats.evicted_clients),
         ("keyspace_hits", &stats.hits),
         ("keyspace_misses", &stats.misses),
     ] {

@@ -1,13 +1,17 @@
 //! `DEBUG`, as far as tests of this server and of client libraries need it.
 
+mod data;
+
 use super::digest;
-use crate::config::Exposure;
+use crate::config::{ClientMemory, Exposure};
 use crate::execute::SessionContext;
 use crate::keyspace::{DbIndex, EntryRef, Locked, ValueRef, shard_of};
 use crate::number::parse_f64;
 use crate::protocol::{Args, Reply, WireError, errors};
 use crate::time::Duration;
 use crate::values::hash::HashRef;
+use nix::sys::signal::Signal;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 pub(super) fn debug(
@@ -54,6 +58,20 @@ pub(super) fn debug(
             return Err(WireError::from_bytes(args.at(2).to_vec()));
         }
         (b"protocol", 3) => protocol(args.at(2), reply)?,
+        (b"populate", _) => data::populate(context, args, reply)?,
+        (b"sdslen", 3) => data::string_lengths(context, args.at(2), reply)?,
+        (b"listpack", 3) => data::encoded_as(context, args.at(2), "listpack", reply)?,
+        (b"quicklist", 3 | 4) => data::encoded_as(context, args.at(2), "quicklist", reply)?,
+        (b"htstats", 3 | 4) => data::table_stats(context, args, reply)?,
+        (b"stringmatch-test", 2) => data::match_at_random(reply),
+        (b"pause-cron", 3) => {
+            let on = args.at(2) != b"0";
+            context.server.cron_paused.store(on, Ordering::Relaxed);
+            reply.ok();
+        }
+        (b"client-eviction", 2) => client_eviction(context, reply)?,
+        (b"assert" | b"panic" | b"oom", 2) => die(Signal::SIGABRT),
+        (b"segfault", 2) => die(Signal::SIGSEGV),
         _ => return Err(wrong_form(args)),
     }
     Ok(())
@@ -124,6 +142,39 @@ fn payload_bytes(entry: EntryRef<'_>) -> usize {
     }
 }
 
+/// Ends the process at once, for those who test what happens then.
+fn die(signal: Signal) {
+    tracing::error!(%signal, "DEBUG ends the process");
+    let _ = nix::sys::signal::raise(signal);
+    // Where the signal is caught or ignored.
+    std::process::abort();
+}
+
+/// How many clients occupy how much, by powers of two.
+fn client_eviction(
+    context: &mut SessionContext<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    if context.server.config.current().maxmemory_clients == ClientMemory::Bytes(0) {
+        return Err(WireError::fixed("ERR maxmemory-clients is disabled."));
+    }
+    let mut sizes: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
+    for client in context.server.clients.all() {
+        let bytes = client.mem_bytes();
+        let row = sizes.entry(bytes.max(1).ilog2()).or_default();
+        row.0 += bytes;
+        row.1 += 1;
+    }
+    let lines = sizes.iter().map(|(log, (bytes, clients))| {
+        format!(
+            "up to {} bytes: {clients} clients, {bytes} bytes\n",
+            2u64 << log
+        )
+    });
+    reply.verbatim("txt", &lines.collect::<String>());
+    Ok(())
+}
+
 /// A reply of every type, for those who test a client library.
 fn protocol(kind: &[u8], reply: &mut Reply<'_>) -> Result<(), WireError> {
     match &*kind.to_ascii_lowercase() {
@@ -186,23 +237,41 @@ const NOT_ALLOWED: WireError = WireError::fixed(
 const LONGEST_SLEEP: f64 = 3600.0;
 
 const HELP: &[&str] = &[
+    "ASSERT, PANIC, OOM, SEGFAULT",
+    "    End the process at once, by SIGABRT or SIGSEGV.",
     "CHANGE-REPL-ID",
     "    Draw a new replication id: replicas must resynchronise in full.",
+    "CLIENT-EVICTION",
+    "    Show how many clients occupy how much memory.",
     "DIGEST",
     "    Show one number for all data, equal on nodes with equal data.",
     "DIGEST-VALUE <key> [<key> ...]",
     "    Show such a number for each of these values.",
     "ERROR <string>",
     "    Answer with this error.",
+    "HTSTATS <db> [FULL]",
+    "    Show how large a database's tables are.",
+    "LISTPACK <key>",
+    "    Check that a value is stored as a listpack.",
     "LOG <message>",
     "    Write a line to the server's log.",
     "OBJECT <key>",
     "    Show how a value is stored.",
+    "PAUSE-CRON <0|1>",
+    "    Stop or resume what is done by the clock: expiry, eviction, idle clients.",
+    "POPULATE <count> [<prefix> [<size>]]",
+    "    Add strings named <prefix>:<number>, unless they are there.",
     "PROTOCOL <type>",
     "    Answer with a value of this type: string, integer, double, bignum, null, array, set,",
     "    map, push, verbatim, true or false.",
+    "QUICKLIST <key> [<0|1>]",
+    "    Check that a value is stored as a quicklist.",
+    "SDSLEN <key>",
+    "    Show how a key and its string lie in memory.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Stop or resume deleting expired keys that nobody asks for.",
     "SLEEP <seconds>",
     "    Stop everything for a while.",
+    "STRINGMATCH-TEST",
+    "    Match patterns at random, to see that nothing breaks.",
 ];
