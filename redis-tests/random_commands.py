@@ -70,6 +70,26 @@ GRAMMAR: list[tuple[str, int, list[str]]] = [
     ("HGETDEL KEY FIELDS 2 FIELD FIELD", 3, []),
     ("HGETEX KEY [(EX SECONDS|PX MILLIS|EXAT PASTFUTURE|PERSIST)] FIELDS 2 FIELD FIELD", 3, []),
     ("HSETEX KEY [(FNX|FXX)] [(EX SECONDS|PX MILLIS|KEEPTTL)] FIELDS 2 FIELD VALUE FIELD VALUE", 4, []),
+    # sets
+    ("SADD KEY <MEMBER>", 12, []),
+    ("SADD KEY <MEMBER> <MEMBER> <MEMBER>", 3, []),
+    ("SREM KEY <MEMBER>", 5, []),
+    ("SISMEMBER KEY MEMBER", 3, []),
+    ("SMISMEMBER KEY <MEMBER>", 2, []),
+    ("SCARD KEY", 3, []),
+    ("SMEMBERS KEY", 4, ["unordered"]),
+    ("SPOP KEY BIG", 1, ["unordered"]),
+    ("SRANDMEMBER KEY BIG", 1, ["unordered"]),
+    ("SRANDMEMBER KEY INDEX", 1, ["shape"]),
+    ("SMOVE KEY KEY MEMBER", 4, []),
+    ("SINTER <KEY>", 3, ["unordered"]),
+    ("SUNION <KEY>", 2, ["unordered"]),
+    ("SDIFF <KEY>", 3, ["unordered"]),
+    ("SINTERCARD 2 KEY KEY [LIMIT SMALL]", 2, []),
+    ("SINTERSTORE KEY <KEY>", 3, []),
+    ("SUNIONSTORE KEY <KEY>", 3, []),
+    ("SDIFFSTORE KEY <KEY>", 3, []),
+    ("SSCAN KEY 0 [MATCH PATTERN] [COUNT BIG]", 2, ["unordered"]),
     ("DEL <KEY>", 3, []),
     ("UNLINK <KEY>", 2, []),
     ("EXISTS <KEY>", 3, []),
@@ -119,6 +139,8 @@ def draw(rng: random.Random, word: str) -> str:
         return f"key:{rng.randrange(7)}"
     if word == "FIELD":
         return f"f{rng.randrange(6)}"
+    if word == "MEMBER":
+        return rng.choice(WORDS) if rng.random() < 0.3 else rng.choice(["a", "b", "c", "d", str(rng.randrange(-3, 12)), "70000", "5000000000"])
     if word == "VALUE":
         return rng.choice(WORDS) if rng.random() < 0.7 else str(rng.randrange(-1000, 1000))
     if word == "INT":

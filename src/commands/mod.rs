@@ -21,6 +21,7 @@ mod replay_tests;
 pub mod replication;
 pub mod sample_calls;
 pub mod server;
+pub mod sets;
 pub mod spec;
 pub mod strings;
 pub mod syntax;

@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 static FAMILIES: &[&[CommandSpec]] = &[
     super::strings::COMMANDS,
     super::hashes::COMMANDS,
+    super::sets::COMMANDS,
     super::generic::COMMANDS,
     super::expire::COMMANDS,
     super::databases::COMMANDS,

@@ -490,13 +490,9 @@ const ENCODINGS: &[Spec] = &[
         .flags(Flags::INERT)
         .help("Pieces at either end of a list that are not compressed; 0 for no compression."),
     live("set-max-intset-entries", ANY_COUNT, "512")
-        .flags(Flags::INERT)
         .help("Most members of a packed set of integers."),
-    live("set-max-listpack-entries", ANY_COUNT, "128")
-        .flags(Flags::INERT)
-        .help("Most members of a packed set."),
+    live("set-max-listpack-entries", ANY_COUNT, "128").help("Most members of a packed set."),
     live("set-max-listpack-value", ANY_COUNT, "64")
-        .flags(Flags::INERT)
         .help("Longest member of a packed set, in bytes."),
     live("zset-max-listpack-entries", ANY_COUNT, "128")
         .alias(&["zset-max-ziplist-entries"])

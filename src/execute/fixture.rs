@@ -10,6 +10,7 @@ use crate::keyspace::{DbIndex, Keyspace, Locked, ValueRef};
 use crate::protocol::{Args, OutBuf, OwnedArgs, Reply};
 use crate::time::UnixMs;
 use crate::values::hash::HashRef;
+use crate::values::set::SetRef;
 use std::collections::BTreeMap;
 
 /// What a command left: its reply over RESP2, and the commands of its effect.
@@ -151,7 +152,9 @@ fn value_text(value: ValueRef<'_>) -> Vec<u8> {
         ValueRef::HashPackedEx(bytes) => HashRef::PackedEx(bytes),
         ValueRef::HashTable(table) => HashRef::Table(table),
         ValueRef::ListPacked(_) | ValueRef::List(_) => return Vec::new(),
-        ValueRef::SetInts(_) | ValueRef::SetPacked(_) | ValueRef::SetTable(_) => return Vec::new(),
+        ValueRef::SetInts(bytes) => return members_text(SetRef::Ints(bytes)),
+        ValueRef::SetPacked(bytes) => return members_text(SetRef::Packed(bytes)),
+        ValueRef::SetTable(table) => return members_text(SetRef::Table(table)),
         ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => return Vec::new(),
         ValueRef::Stream(_) => return Vec::new(),
     };
@@ -166,6 +169,12 @@ fn value_text(value: ValueRef<'_>) -> Vec<u8> {
         .collect();
     fields.sort();
     fields.join("\n").into_bytes()
+}
+
+fn members_text(set: SetRef<'_>) -> Vec<u8> {
+    let mut members: Vec<_> = set.iter().map(|m| format!("{:?}", m.to_vec())).collect();
+    members.sort();
+    members.join("\n").into_bytes()
 }
 
 /// Takes a run of RESP arrays of bulk strings apart.

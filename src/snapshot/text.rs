@@ -5,6 +5,8 @@ use crate::keyspace::{DbIndex, EntryRef, ValueRef};
 use crate::protocol::{encode_bulk, encode_header};
 use crate::time::UnixMs;
 use crate::values::hash::{Field, HashRef};
+use crate::values::packed::Element;
+use crate::values::set::SetRef;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,7 +45,9 @@ impl Text {
             ValueRef::HashPackedEx(bytes) => self.hash(key, HashRef::PackedEx(bytes), expiry),
             ValueRef::HashTable(table) => self.hash(key, HashRef::Table(table), expiry),
             ValueRef::ListPacked(_) | ValueRef::List(_) => {}
-            ValueRef::SetInts(_) | ValueRef::SetPacked(_) | ValueRef::SetTable(_) => {}
+            ValueRef::SetInts(bytes) => self.set_of_members(key, SetRef::Ints(bytes), expiry),
+            ValueRef::SetPacked(bytes) => self.set_of_members(key, SetRef::Packed(bytes), expiry),
+            ValueRef::SetTable(table) => self.set_of_members(key, SetRef::Table(table), expiry),
             ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => {}
             ValueRef::Stream(_) => {}
         }
@@ -131,6 +135,36 @@ impl Text {
         self.cut_if_long();
     }
 
+    fn set_of_members(&mut self, key: &[u8], set: SetRef<'_>, expiry: Option<UnixMs>) {
+        let mut piece: Vec<Element<'_>> = Vec::with_capacity(PIECE_FIELDS.min(set.len()));
+        let mut piece_bytes = 0;
+        for member in set.iter() {
+            let bytes = member.text_len();
+            if piece.len() == PIECE_FIELDS || piece_bytes + bytes > PIECE_BYTES && piece_bytes > 0 {
+                self.members(key, &piece);
+                piece.clear();
+                piece_bytes = 0;
+            }
+            piece_bytes += bytes;
+            piece.push(member);
+        }
+        self.members(key, &piece);
+        if let Some(at) = expiry {
+            self.command(3).arg(b"PEXPIREAT").arg(key).int(at);
+        }
+    }
+
+    fn members(&mut self, key: &[u8], members: &[Element<'_>]) {
+        if members.is_empty() {
+            return;
+        }
+        self.command(2 + members.len()).arg(b"SADD").arg(key);
+        for member in members {
+            self.arg(member.text(&mut itoa::Buffer::new()));
+        }
+        self.cut_if_long();
+    }
+
     fn command(&mut self, argc: usize) -> &mut Self {
         encode_header(&mut self.current, b'*', argc);
         self
@@ -178,6 +212,6 @@ impl AsRef<[u8]> for Shared {
 const CHUNK: usize = 64 * 1024;
 /// Strings of this length are not copied.
 const SHARE_FROM: usize = 16 * 1024;
-/// What one HSET holds at most, unless a single field is larger.
+/// What one HSET or SADD holds at most, unless a single field or member is larger.
 const PIECE_FIELDS: usize = 64;
 const PIECE_BYTES: usize = 64 * 1024;

@@ -10,6 +10,7 @@
 use crate::keyspace::{DbIndex, EntryRef, Locked, ValueRef};
 use crate::time::UnixMs;
 use crate::values::hash::HashRef;
+use crate::values::set::SetRef;
 use sha1::{Digest as _, Sha1};
 
 /// 160 bits.
@@ -73,7 +74,9 @@ fn value_digest(entry: EntryRef<'_>, now: UnixMs) -> Option<Digest> {
         ValueRef::HashPackedEx(bytes) => add_hash(&mut sha, HashRef::PackedEx(bytes), now)?,
         ValueRef::HashTable(table) => add_hash(&mut sha, HashRef::Table(table), now)?,
         ValueRef::ListPacked(_) | ValueRef::List(_) => {}
-        ValueRef::SetInts(_) | ValueRef::SetPacked(_) | ValueRef::SetTable(_) => {}
+        ValueRef::SetInts(bytes) => add_set(&mut sha, SetRef::Ints(bytes)),
+        ValueRef::SetPacked(bytes) => add_set(&mut sha, SetRef::Packed(bytes)),
+        ValueRef::SetTable(table) => add_set(&mut sha, SetRef::Table(table)),
         ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => {}
         ValueRef::Stream(_) => {}
     }
@@ -100,6 +103,17 @@ fn add_hash(sha: &mut Sha1, hash: HashRef<'_>, now: UnixMs) -> Option<()> {
     sha.update(b"hash");
     sha.update(fields.0);
     any.then_some(())
+}
+
+fn add_set(sha: &mut Sha1, set: SetRef<'_>) {
+    let mut members = Digest::default();
+    for member in set.iter() {
+        let mut one = Sha1::new();
+        add(&mut one, member.text(&mut itoa::Buffer::new()));
+        members.combine(Digest(one.finalize().into()));
+    }
+    sha.update(b"set");
+    sha.update(members.0);
 }
 
 /// Adds bytes with their length, so that neighbours cannot run into each other.
