@@ -7,6 +7,7 @@ use crate::keyspace::{Entry, Kind, Payload};
 use crate::values::hash::{
     EMPTY, Encoding, HashMut, HashRef, Limits, NeedsConversion, Ttl, to_packed_ex, to_table,
 };
+use crate::values::set::{self, OwnedSet};
 use std::sync::Arc;
 
 /// The entry of a key with this value, in the encoding that the settings ask for.
@@ -26,7 +27,7 @@ pub fn entry_of(
         Value::String(text) => Ok(string_entry(key, expires_at, text)),
         Value::Hash(fields, expiries) => hash_entry(key, expires_at, &fields, &expiries, settings),
         Value::List(_) => Err("lists cannot be held by this version of Lockstep"),
-        Value::Set(_) => Err("sets cannot be held by this version of Lockstep"),
+        Value::Set(members) => set_entry(key, expires_at, &members, settings),
         Value::SortedSet(..) => Err("sorted sets cannot be held by this version of Lockstep"),
         Value::Stream(_) => Err("streams cannot be held by this version of Lockstep"),
     }
@@ -74,6 +75,32 @@ fn hash_entry(
         Hash::Packed(ref bytes) => Payload::Inline(Kind::HashPacked, bytes),
         Hash::PackedEx(ref bytes) => Payload::Inline(Kind::HashPackedEx, bytes),
         Hash::Table(table) => Payload::Table(table),
+    };
+    Ok(Entry::new(key, expires_at, payload))
+}
+
+fn set_entry(
+    key: &[u8],
+    expires_at: Option<i64>,
+    members: &Strings,
+    settings: &Settings,
+) -> Result<Entry, Fault> {
+    let limits = set::Limits {
+        max_ints: settings.set_max_intset_entries,
+        max_entries: settings.set_max_listpack_entries,
+        max_value: settings.set_max_listpack_value,
+    };
+    let first = set::member(members.get(0));
+    let mut set = OwnedSet::empty(set::encoding_for(first, members.len(), limits));
+    for member in members.iter() {
+        if !set.add(set::member(member), limits) {
+            return Err("a member occurs twice");
+        }
+    }
+    let payload = match set {
+        OwnedSet::Ints(ref bytes) => Payload::Inline(Kind::SetInts, bytes),
+        OwnedSet::Packed(ref bytes) => Payload::Inline(Kind::SetPacked, bytes),
+        OwnedSet::Table(table) => Payload::Set(table),
     };
     Ok(Entry::new(key, expires_at, payload))
 }

@@ -12,6 +12,7 @@ use super::source;
 use crate::keyspace::ValueRef;
 use crate::values::hash::HashRef;
 use crate::values::packed::{self, Element};
+use crate::values::set::{self, SetRef};
 use std::ops::Range;
 
 /// For whom RDB data is written.
@@ -47,7 +48,11 @@ impl<'a> Object<'a> {
             ValueRef::HashPackedEx(bytes) => kind_of_hash(HashRef::PackedEx(bytes), target),
             ValueRef::HashTable(table) => kind_of_hash(HashRef::Table(table), target),
             ValueRef::ListPacked(_) | ValueRef::List(_) => codes::LIST,
-            ValueRef::SetInts(_) | ValueRef::SetPacked(_) | ValueRef::SetTable(_) => codes::SET,
+            ValueRef::SetInts(_) => codes::SET_INTSET,
+            ValueRef::SetPacked(_) if target.version >= FIRST_WITH_SET_LISTPACKS => {
+                codes::SET_LISTPACK
+            }
+            ValueRef::SetPacked(_) | ValueRef::SetTable(_) => codes::SET,
             ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => codes::ZSET_2,
             ValueRef::Stream(_) => codes::STREAM_3,
         };
@@ -80,22 +85,32 @@ impl<'a> Object<'a> {
             ValueRef::Str { bytes, .. } => put_string(out, bytes, compress),
             ValueRef::Shared(value) => put_string(out, value, compress),
             ValueRef::HashPacked(bytes) if self.kind == codes::HASH_LISTPACK => {
-                let elements = packed::elements(bytes, HASH_HEADER);
+                let elements = packed::elements(bytes, PACKED_HEADER);
                 put_listpack(out, bytes, elements, compress);
             }
             ValueRef::HashPackedEx(bytes) if self.kind == codes::HASH_LISTPACK_EX => {
                 let earliest = HashRef::PackedEx(bytes).min_expiry().unwrap_or(0);
                 out.extend_from_slice(&earliest.to_le_bytes());
-                let elements = packed::elements(bytes, HASH_HEADER);
+                let elements = packed::elements(bytes, PACKED_HEADER);
                 put_listpack(out, bytes, elements, compress);
             }
             ValueRef::HashPacked(bytes) => self.hash(out, HashRef::Packed(bytes)),
             ValueRef::HashPackedEx(bytes) => self.hash(out, HashRef::PackedEx(bytes)),
             ValueRef::HashTable(table) => self.hash(out, HashRef::Table(table)),
             ValueRef::ListPacked(_) | ValueRef::List(_) => put_length(out, 0),
-            ValueRef::SetInts(_) | ValueRef::SetPacked(_) | ValueRef::SetTable(_) => {
-                put_length(out, 0);
+            ValueRef::SetInts(bytes) => {
+                let (width, integers) = set::parts_of_ints(bytes);
+                let mut intset = (width as u32).to_le_bytes().to_vec();
+                intset.extend_from_slice(&((integers.len() / width) as u32).to_le_bytes());
+                intset.extend_from_slice(integers);
+                put_string(out, &intset, compress);
             }
+            ValueRef::SetPacked(bytes) if self.kind == codes::SET_LISTPACK => {
+                let elements = packed::elements(bytes, PACKED_HEADER);
+                put_listpack(out, bytes, elements, compress);
+            }
+            ValueRef::SetPacked(bytes) => put_members(out, SetRef::Packed(bytes), compress),
+            ValueRef::SetTable(table) => put_members(out, SetRef::Table(table), compress),
             ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => put_length(out, 0),
             ValueRef::Stream(_) => put_length(out, 0),
         }
@@ -121,6 +136,14 @@ impl<'a> Object<'a> {
                 out.extend_from_slice(&at.to_le_bytes());
             }
         }
+    }
+}
+
+/// A set member by member.
+fn put_members(out: &mut Vec<u8>, set: SetRef<'_>, compress: bool) {
+    put_length(out, set.len() as u64);
+    for member in set.iter() {
+        put_element(out, member, compress);
     }
 }
 
@@ -252,9 +275,10 @@ impl ListpackBuf {
 /// The version up to which Redis and Valkey read the same.
 pub const COMMON_VERSION: u32 = 11;
 const FIRST_WITH_LISTPACKS: u32 = 10;
+const FIRST_WITH_SET_LISTPACKS: u32 = 11;
 /// Marks a special string.
 const SPECIAL: u8 = 0xc0;
 /// No integer of 32 bits is longer.
 const LONGEST_INT: usize = 11;
-/// The count in front of a packed hash.
-const HASH_HEADER: usize = 2;
+/// The count in front of a packed hash or set.
+const PACKED_HEADER: usize = 2;

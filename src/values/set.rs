@@ -24,6 +24,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use ints::parts as parts_of_ints;
 pub use owned::OwnedSet;
 pub use table::SetTable;
 

@@ -30,6 +30,11 @@ pub(super) fn count(bytes: &[u8]) -> usize {
     bytes.len().saturating_sub(HEADER) / width(bytes)
 }
 
+/// The width of the integers, and the integers, little-endian and ascending.
+pub fn parts(bytes: &[u8]) -> (usize, &[u8]) {
+    (width(bytes), bytes.get(HEADER..).unwrap_or_default())
+}
+
 /// The width that a value needs.
 fn width_of(value: i64) -> usize {
     if i16::try_from(value).is_ok() {

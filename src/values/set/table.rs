@@ -402,6 +402,6 @@ const CHUNK: usize = 512;
 /// Members of a page, on average.
 const PAGE_MEMBERS: usize = 16;
 /// Bytes of a page, on average, if members are long.
-const PAGE_WEIGHT: usize = 512;
+const PAGE_WEIGHT: usize = 1024;
 /// Cursors keep 53 bits of a place: the integers that every client can hold.
 const CURSOR_SHIFT: u32 = 11;
