@@ -189,6 +189,7 @@ class Differences:
             for e in document.get("difference", [])
         ]
         self.unscripted = {name: reason for name, reason in document.get("unscripted", {}).items()}
+        self.missing = {name: reason for name, reason in document.get("missing", {}).items()}
         for entry in self.entries:
             if entry.between not in ("redis-valkey", "redis-lockstep", "valkey-lockstep"):
                 raise ValueError(f"{path}: between = {entry.between!r}")

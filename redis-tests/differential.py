@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+import command_table
 import peers
 import random_commands
 import servers
@@ -365,7 +366,7 @@ def load_cases(only: list[str]) -> list[Case]:
                     raise BadScript(f"{case.script}.script:{step.line}: {error}") from None
     if only:
         cases = [c for c in cases if any(c.script == o or c.script.startswith(o.rstrip("/") + "/") for o in only)]
-        if not cases and "random" not in only:
+        if not cases and not {"random", "table"} & set(only):
             raise BadScript(f"no script matches {' '.join(only)}")
     return cases
 
@@ -386,16 +387,23 @@ def run_all(options, cases, differences, running, tested, started) -> int:
         for name in uncovered(runner, tested, differences):
             runner.failed += 1
             print(f"\nFAILED no script calls {name}: write one, or give the reason in differences.toml [unscripted]")
-    if options.random and (whole or "random" in options.only):
+    if not options.oracle_only and not options.show and (whole or "table" in options.only):
+        stories = command_table.compare([redis, valkey], tested, differences)
+        print(*stories, sep="\n", end="\n" if stories else "")
+        runner.passed += not stories
+        runner.failed += len(stories)
+    families = [family for family in ("random", "table") if whole or family in options.only]
+    if options.random and families:
         if options.oracle_only:  # a second Redis: the sequence must not depend on what may vary between two of the same
             tested = servers.start("redis", peers.binaries()["redis"])
             running.append(tested)
-        for protocol in (2, 3):
-            story = random_commands.run(redis, tested, options.seed, options.random, protocol, differences)
-            runner.passed += story is None
-            if story is not None:
-                runner.failed += 1
-                print(story)
+        for family in families:
+            for protocol in (2, 3):
+                story = random_commands.run(redis, tested, options.seed, options.random, protocol, differences, family)
+                runner.passed += story is None
+                if story is not None:
+                    runner.failed += 1
+                    print(story)
     if whole:
         judged = {"redis-valkey"} if options.oracle_only else {"redis-lockstep", "valkey-lockstep"}
         for entry in differences.entries:

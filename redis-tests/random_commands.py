@@ -13,6 +13,7 @@ import random
 import re
 import time
 
+import command_table
 from compare import Differences, same
 from resp import Malformed, Reply, encode, escape
 
@@ -261,9 +262,15 @@ def shrink(sequence, truth, tested, protocol: int, differences: Differences, lim
     return sequence
 
 
-def run(truth, tested, seed: int, count: int, protocol: int, differences: Differences) -> str | None:
-    """The story of the first difference, or None when all replies agree."""
-    sequence = commands(seed, count)
+def run(truth, tested, seed: int, count: int, protocol: int, differences: Differences, family: str = "random") -> str | None:
+    """The story of the first difference, or None when all replies agree.
+
+    The family `random` follows the grammar above, `table` the command table: see command_table.py.
+    """
+    if family == "table":
+        sequence = command_table.sequence([command_table.Table(server.connect()) for server in (truth, tested)], seed, count)
+    else:
+        sequence = commands(seed, count)
     try:
         found = play(sequence, truth, tested, protocol, differences)
         if found is None:
@@ -273,8 +280,8 @@ def run(truth, tested, seed: int, count: int, protocol: int, differences: Differ
         index, expected, got = again or found
         short = short if again else sequence[: found[0] + 1][-20:]
     except (Malformed, OSError) as error:
-        return f"\nFAILED random commands over RESP{protocol}, --seed {seed} --random {count}: {error}"
-    lines = [f"\nFAILED random commands over RESP{protocol}, replay with --only random --seed {seed} --random {count}"]
+        return f"\nFAILED {family} commands over RESP{protocol}, --seed {seed} --random {count}: {error}"
+    lines = [f"\nFAILED {family} commands over RESP{protocol}, replay with --only {family} --seed {seed} --random {count}"]
     lines += ["  " + " ".join(f'"{escape(word)}"' for word in words) for words, _ in short]
     lines += [f"  expected {show(expected)}   ({truth.name})", f"  got      {show(got)}   ({tested.name})"]
     return "\n".join(lines)

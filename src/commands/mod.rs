@@ -26,6 +26,8 @@ pub mod spec;
 pub mod strings;
 pub mod syntax;
 pub mod table;
+#[cfg(test)]
+mod table_replay_tests;
 pub mod transactions;
 pub mod transfer;
 pub use hashes::expire_one;

@@ -13,6 +13,7 @@ pub fn valid(arguments: &[Argument<'_>], choose: &mut impl FnMut(usize) -> usize
     let mut call = Call {
         words: Vec::new(),
         count: None,
+        keys: 0,
     };
     call.sequence(arguments, choose);
     call.words
@@ -59,6 +60,8 @@ struct Call {
     words: Vec<Vec<u8>>,
     /// Where a count was written whose repetitions are yet to come.
     count: Option<usize>,
+    /// How often the last key was repeated: ids and weights come in the same number.
+    keys: usize,
 }
 
 impl Call {
@@ -67,7 +70,14 @@ impl Call {
             if argument.optional && choose(2) == 0 {
                 continue;
             }
-            let repetitions = if argument.multiple { 1 + choose(3) } else { 1 };
+            let repetitions = match &*argument.name {
+                "id" | "weight" if argument.multiple && self.keys > 0 => self.keys,
+                _ if argument.multiple => 1 + choose(3),
+                _ => 1,
+            };
+            if argument.kind == Kind::Key {
+                self.keys = repetitions;
+            }
             if argument.multiple
                 && let Some(count) = self.count.take()
             {
@@ -120,26 +130,71 @@ fn spelled(token: &str, how: usize) -> Vec<u8> {
 }
 
 fn value(argument: &Argument<'_>, choose: &mut impl FnMut(usize) -> usize) -> Vec<u8> {
-    const NUMBERS: &[&str] = &["0", "1", "2", "10", "-1", "100", "9223372036854775807"];
-    const TIMES: &[&str] = &["1", "100", "1000", "100000", "0", "-1"];
-    const DOUBLES: &[&str] = &["0", "1.5", "-2.25", "3e3", "0.1"];
-    const STRINGS: &[&str] = &["", "0", "1", "12", "abc", "a longer string of text", "3.0"];
-    const PATTERNS: &[&str] = &["*", "k*", "?1", "[ab]*", "none"];
-    let text = match (argument.kind, argument.name.as_str()) {
+    match (argument.kind, &*argument.name) {
         (Kind::Key, _) => return format!("k{}", choose(4)).into_bytes(),
         (_, "field") => return format!("f{}", choose(5)).into_bytes(),
-        (_, "db" | "destination-db") => return choose(2).to_string().into_bytes(),
-        (_, "cursor" | "timeout") => "0",
-        (_, "count") => ["1", "2", "10", "1000"][choose(4)],
-        (_, "seconds" | "milliseconds" | "ttl") => TIMES[choose(TIMES.len())],
-        (Kind::UnixTime, "unix-time-seconds") => ["4102444800", "1"][choose(2)],
-        (Kind::UnixTime, _) => ["4102444800000", "1"][choose(2)],
-        (Kind::Integer, _) => NUMBERS[choose(NUMBERS.len())],
-        (Kind::Double, _) => DOUBLES[choose(DOUBLES.len())],
-        (Kind::Pattern, _) => PATTERNS[choose(PATTERNS.len())],
-        _ => STRINGS[choose(STRINGS.len())],
-    };
-    text.as_bytes().to_vec()
+        (_, "member" | "member1" | "member2") => {
+            return format!("m{}", choose(6)).into_bytes();
+        }
+        _ => {}
+    }
+    let from = values(argument);
+    from[choose(from.len())].as_bytes().to_vec()
+}
+
+/// What may stand for an argument: enough to meet each other, to be in order and out of
+/// range.
+fn values(argument: &Argument<'_>) -> &'static [&'static str] {
+    match (argument.kind, &*argument.name) {
+        (_, "db" | "destination-db" | "index1" | "index2") => &["0", "1"],
+        (_, "cursor") => &["0"],
+        // Blocking commands must come back.
+        (Kind::Double, "timeout") => &["0.01"],
+        (_, "timeout") => &["1"],
+        (_, "milliseconds") if argument.token == Some("BLOCK") => &["1"],
+        (_, "count") => &["1", "2", "10", "1000", "-3"],
+        (_, "limit") => &["0", "1", "2", "100"],
+        (_, "seconds" | "milliseconds" | "ttl") => &["1", "100", "1000", "100000", "0", "-1"],
+        (Kind::UnixTime, "unix-time-seconds") => &["4102444800", "1"],
+        (Kind::UnixTime, _) => &["4102444800000", "1"],
+        (_, "element" | "pivot") => &["e0", "e1", "e2", "e3", "1", "-7", "10", ""],
+        (_, "index" | "rank") => &["0", "1", "-1", "3", "-100"],
+        (Kind::Integer, "start" | "stop" | "end") => &["0", "1", "-1", "3", "-2", "100"],
+        (_, "offset") => &["0", "1", "7", "#1", "100", "-1", "9223372036854775807"],
+        (_, "bit") => &["0", "1"],
+        (Kind::Integer, "value") => &["0", "1"],
+        (_, "encoding") => &["u8", "i5", "i64", "u63", "u64"],
+        (_, "score") => &["0", "1", "1.5", "-2", "3e3", "inf", "-inf"],
+        (Kind::Double, "min" | "max") => &["-inf", "+inf", "0", "(1", "1.5", "3"],
+        (_, "min" | "max") => &["-", "+", "[m1", "(m3", "0", "(1", "[", "5"],
+        (_, "longitude") => &["13.361389", "-180", "0.5", "181"],
+        (_, "latitude") => &["38.115556", "0.25", "-85", "91"],
+        (_, "radius" | "width" | "height") => &["1", "200", "20000", "-1"],
+        (Kind::String, "id" | "lastid" | "last-id" | "max-deleted-id") => {
+            &["1-1", "2-1", "2-2", "3", "0", "5-*", "*", ">", "$"]
+        }
+        (Kind::String, "start" | "end" | "stop") => &[
+            "-", "+", "1-1", "(1-1", "2", "3-0", "0", "1", "-1", "[m1", "(2",
+        ],
+        (_, "threshold") => &["0", "1", "3", "2-0"],
+        (_, "min-idle-time") => &["0", "1", "100000"],
+        (_, "group") => &["g0", "g1"],
+        (_, "consumer") => &["c0", "c1"],
+        (_, "type") => &["string", "hash", "list", "set", "zset", "stream"],
+        (Kind::Integer, _) => &["0", "1", "2", "10", "-1", "100", "9223372036854775807"],
+        (Kind::Double, _) => &["0", "1.5", "-2.25", "3e3", "0.1"],
+        (Kind::Pattern, _) => &["*", "k*", "?1", "[ab]*", "none"],
+        _ => &[
+            "",
+            "0",
+            "1",
+            "12",
+            "abc",
+            "a longer string of text",
+            "3.0",
+            "a string that is too long to be packed with others of its kind, by one",
+        ],
+    }
 }
 
 #[cfg(test)]

@@ -70,8 +70,7 @@ pub fn invalid_expire(full_name: &str) -> WireError {
 
 /// An option that the EXPIRE family does not have.
 pub fn unsupported_option(option: &[u8]) -> WireError {
-    let option = String::from_utf8_lossy(option);
-    WireError::new(format!("ERR Unsupported option {option}"))
+    WireError::quoting("ERR Unsupported option ", option, "")
 }
 
 macro_rules! texts {

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test file uses a part of this.
 
 pub mod proxy;
+pub mod random;
 
 use lockstep::client::{Client, info_field};
 use redis_protocol::resp2::types::OwnedFrame;

@@ -209,12 +209,13 @@ impl<'a> SetOptions<'a> {
                 }
                 key_exists = Some(exists);
             } else {
-                let word = String::from_utf8_lossy(word);
-                return Err(WireError::new(format!("ERR unknown argument: {word}")));
+                return Err(WireError::quoting("ERR unknown argument: ", word, ""));
             }
         }
-        let count = args.get(i + 1).ok_or_else(wrong_arity)?;
-        let count = parse_i64(count).filter(|n| (1..=i64::from(i32::MAX)).contains(n));
+        if args.len() < i + 4 {
+            return Err(wrong_arity());
+        }
+        let count = parse_i64(args.at(i + 1)).filter(|n| (1..=i64::from(i32::MAX)).contains(n));
         let count = count.ok_or(texts::BAD_COUNT_SETTING)?;
         let pairs = args.skip(i + 2);
         if pairs.len() as i64 != 2 * count {
