@@ -91,6 +91,16 @@ GRAMMAR: list[tuple[str, int, list[str]]] = [
     ("SUNIONSTORE KEY <KEY>", 3, []),
     ("SDIFFSTORE KEY <KEY>", 3, []),
     ("SSCAN KEY 0 [MATCH PATTERN] [COUNT BIG]", 2, ["unordered"]),
+    # bitmaps
+    ("SETBIT KEY BITAT (0|1)", 5, []),
+    ("GETBIT KEY BITAT", 3, []),
+    ("BITCOUNT KEY [INDEX INDEX [(BYTE|BIT)]]", 3, []),
+    ("BITPOS KEY (0|1) [INDEX [INDEX [(BYTE|BIT)]]]", 4, []),
+    ("BITOP (AND|OR|XOR|DIFF|DIFF1|ANDOR|ONE) KEY KEY <KEY>", 3, []),
+    ("BITOP NOT KEY KEY", 1, []),
+    ("BITFIELD KEY [OVERFLOW (WRAP|SAT|FAIL)] <(SET|INCRBY) INTTYPE BITAT INT>", 4, []),
+    ("BITFIELD KEY GET INTTYPE BITAT INCRBY INTTYPE #SMALL INT GET INTTYPE BITAT", 2, []),
+    ("BITFIELD_RO KEY <GET INTTYPE BITAT>", 1, []),
     ("DEL <KEY>", 3, []),
     ("UNLINK <KEY>", 2, []),
     ("EXISTS <KEY>", 3, []),
@@ -140,6 +150,12 @@ def draw(rng: random.Random, word: str) -> str:
         return f"key:{rng.randrange(7)}"
     if word == "FIELD":
         return f"f{rng.randrange(6)}"
+    if word == "BITAT":
+        return str(rng.choice([rng.randrange(0, 90), rng.randrange(0, 600)]))
+    if word == "INTTYPE":
+        return rng.choice("iu") + str(rng.choice([1, 2, 7, 8, 16, 31, 32, 33, 63, rng.randrange(1, 65)]))
+    if word == "#SMALL":
+        return "#" + str(rng.randrange(0, 12))
     if word == "MEMBER":
         return rng.choice(WORDS) if rng.random() < 0.3 else rng.choice(["a", "b", "c", "d", str(rng.randrange(-3, 12)), "70000", "5000000000"])
     if word == "VALUE":

@@ -6,6 +6,7 @@
 //! calls for tests (`sample_calls`). A family joins by its `COMMANDS` in `table::FAMILIES`.
 
 pub mod arguments;
+pub mod bitmaps;
 pub mod cluster;
 pub mod connection;
 pub mod databases;

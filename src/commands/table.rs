@@ -13,6 +13,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     super::strings::COMMANDS,
     super::hashes::COMMANDS,
     super::sets::COMMANDS,
+    super::bitmaps::COMMANDS,
     super::generic::COMMANDS,
     super::expire::COMMANDS,
     super::databases::COMMANDS,

@@ -219,9 +219,10 @@ impl Shard {
         Inline { shard: self, slot }
     }
 
-    /// Marks an inline entry as being of another inline kind.
+    /// Marks an inline entry as being of another inline kind. Its bytes stay as they are, so
+    /// that neither watchers nor a snapshot need to know.
     pub fn set_kind(&mut self, slot: Slot, kind: Kind) {
-        self.edit(slot, |entry| entry.set_kind(kind));
+        EntryPtr(self.table.get(slot)).set_kind(kind);
     }
 
     /// The object at `slot`, to change; `None` for another kind.

@@ -1,5 +1,6 @@
 //! The data structures, ignorant of the server: no module here imports another room.
 
+pub mod bitmap;
 pub mod hash;
 pub mod lcs;
 pub mod list;

@@ -12,6 +12,8 @@ mod many;
 mod ranges;
 mod set;
 
+pub(in crate::commands) use ranges::{edited_payload, write_at};
+
 use super::handler::Handler;
 use super::key_positions;
 use super::spec::{CommandSpec, Deprecated, Flags, Group, KeySpec};

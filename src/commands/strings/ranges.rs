@@ -114,7 +114,12 @@ fn check_length(ctx: &WriteContext<'_>, len: u64, more: usize) -> Result<(), Wir
 
 /// Overwrites the string of a key that was found from `offset` on; a gap is filled with
 /// zero bytes.
-fn write_at(ctx: &mut WriteContext<'_>, found: Found, offset: usize, value: &[u8]) {
+pub(in crate::commands) fn write_at(
+    ctx: &mut WriteContext<'_>,
+    found: Found,
+    offset: usize,
+    value: &[u8],
+) {
     ctx.mark_used(found);
     let end = offset + value.len();
     if let Some(large) = ctx.shared_string(found) {
@@ -149,7 +154,7 @@ fn write_at(ctx: &mut WriteContext<'_>, found: Found, offset: usize, value: &[u8
 
 /// A string that was not given whole, never stored as an integer. Takes `bytes` if they are
 /// many.
-fn edited_payload(bytes: &mut Vec<u8>) -> Payload<'_> {
+pub(in crate::commands) fn edited_payload(bytes: &mut Vec<u8>) -> Payload<'_> {
     if bytes.len() <= INLINE_STRING {
         Payload::Inline(Kind::StrEdited, bytes)
     } else {
