@@ -31,4 +31,4 @@ pub mod table;
 mod table_replay_tests;
 pub mod transactions;
 pub mod transfer;
-pub use hashes::expire_one;
+pub use hashes::{expire_one, reap_field};

@@ -290,7 +290,18 @@ impl HashCache {
 }
 
 /// Expired keys that a read has met.
-pub(super) type MetExpired = Vec<(DbIndex, Box<[u8]>)>;
+pub(super) type MetExpired = Vec<(DbIndex, Box<[u8]>, Met)>;
+
+/// What of a key had expired when a read met it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Met {
+    /// The key.
+    Key,
+    /// A field of the hash.
+    Field(Box<[u8]>),
+    /// Fields of the hash.
+    Fields,
+}
 
 /// What a read command sees.
 pub struct ReadContext<'a> {
@@ -455,7 +466,27 @@ impl<'a> ReadContext<'a> {
     /// Notes an expired key that a scan met, so that it is deleted.
     pub fn met_expired(&self, key: &[u8]) {
         if self.may_expire {
-            self.met_expired.borrow_mut().push((self.db, key.into()));
+            let met = (self.db, key.into(), Met::Key);
+            self.met_expired.borrow_mut().push(met);
+        }
+    }
+
+    /// Says that a field of a hash was asked for and not found: if it has expired, it is
+    /// deleted.
+    #[inline]
+    pub fn missed_field(&self, key: &[u8], hash: HashRef<'_>, field: &[u8]) {
+        let due = hash.min_expiry().is_some_and(|at| at <= self.now);
+        if due && self.may_expire && hash.find(field).is_some_and(|f| !f.is_live(self.now)) {
+            let met = (self.db, key.into(), Met::Field(field.into()));
+            self.met_expired.borrow_mut().push(met);
+        }
+    }
+
+    /// Says that all fields of a hash were looked at: those that have expired are deleted.
+    pub fn looked_at_fields(&self, key: &[u8], hash: HashRef<'_>) {
+        if self.may_expire && hash.min_expiry().is_some_and(|at| at <= self.now) {
+            let met = (self.db, key.into(), Met::Fields);
+            self.met_expired.borrow_mut().push(met);
         }
     }
 
@@ -819,6 +850,14 @@ impl<'a> WriteContext<'a> {
             Expiry::Clear => shard.set_expiry(found.slot, found.hash, None, now),
             Expiry::At(at) => shard.set_expiry(found.slot, found.hash, Some(at), now),
         }
+    }
+
+    /// Stores the same value of a key that was found in another encoding. No watcher hears of
+    /// it.
+    pub fn recode(&mut self, found: Found, payload: Payload<'_>) {
+        self.locked
+            .shard_mut(found.db, found.shard)
+            .recode(found.slot, payload);
     }
 
     /// Sets or clears the expiry of a key that was found.

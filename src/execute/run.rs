@@ -1,9 +1,12 @@
 //! Locks, handler, effect: the core of every data command.
 
-use super::context::{Garbage, HashCache, Origin, ReadContext, Settings, WriteContext};
+use super::context::{
+    Garbage, HashCache, Met, MetExpired, Origin, ReadContext, Settings, WriteContext,
+};
 use super::dispatch::Gates;
 use super::effect::{Effect, EffectBuf};
 use super::events::KeyEvent;
+use crate::commands;
 use crate::commands::handler::{ReadFn, Scope, WriteFn};
 use crate::commands::key_positions;
 use crate::commands::spec::CommandSpec;
@@ -18,7 +21,7 @@ use std::cell::{Cell, RefCell};
 pub struct Scratch {
     pub(super) effects: EffectBuf,
     pub(super) hashes: HashCache,
-    pub(super) expired: RefCell<Vec<(DbIndex, Box<[u8]>)>>,
+    pub(super) expired: RefCell<MetExpired>,
     pub(super) garbage: Vec<Garbage>,
     /// Keyspace events of the command.
     pub(super) events: Vec<KeyEvent>,
@@ -205,9 +208,22 @@ pub(super) fn write_context<'a>(
     }
 }
 
-/// Deletes the expired keys that a read has met; the deletions are effects.
+/// Deletes the expired keys and fields that a read has met; the deletions are effects.
 fn delete_expired(frame: &Frame<'_>, locked: &mut Locked<'static>, scratch: &mut Scratch) {
-    for (db, key) in std::mem::take(scratch.expired.get_mut()) {
+    for (db, key, what) in std::mem::take(scratch.expired.get_mut()) {
+        if what != Met::Key {
+            scratch.hashes.clear();
+            let mut context = write_context(frame, locked, scratch);
+            context.db = db;
+            match what {
+                Met::Field(field) => commands::reap_field(&mut context, &key, &field),
+                _ => commands::expire_one(&mut context, &key),
+            }
+            let fields = context.expired_fields;
+            frame.server.stats.count_expired_fields(fields);
+            scratch.hashes.clear();
+            continue;
+        }
         let hash = crate::hash::hash(&key);
         let shard = locked.shard_mut(db, shard_of(hash));
         let Some(slot) = shard.find(hash, &key) else {

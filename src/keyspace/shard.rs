@@ -185,6 +185,13 @@ impl Shard {
         entry
     }
 
+    /// Stores the same value in another encoding: nothing that watchers should hear of.
+    pub fn recode(&mut self, slot: Slot, payload: Payload<'_>) {
+        let watched = std::mem::take(&mut self.watched);
+        self.set_payload(slot, payload);
+        self.watched = watched;
+    }
+
     /// Gives the key a new value; the expiry stays.
     #[inline]
     pub fn set_payload(&mut self, slot: Slot, payload: Payload<'_>) {

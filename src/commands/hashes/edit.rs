@@ -7,7 +7,7 @@
 //! What must stay true: nothing of an existing hash is touched by looking at it, because
 //! touching tells the clients that watch the key.
 
-use crate::execute::{Expiry, Found, Origin, WriteContext};
+use crate::execute::{Found, Origin, WriteContext};
 use crate::keyspace::{Kind, Payload};
 use crate::protocol::WireError;
 use crate::time::UnixMs;
@@ -102,7 +102,7 @@ impl<'c, 'a, 'k> HashEdit<'c, 'a, 'k> {
     }
 
     /// Prepares for expiries, as Redis does even if no field turns out to get one; `OBJECT
-    /// ENCODING` shows it. The one change here that may tell watchers for nothing, once.
+    /// ENCODING` shows it.
     pub(super) fn expect_expiries(&mut self) {
         if matches!(self.get(), HashRef::Packed(_)) {
             self.convert(Encoding::PackedEx);
@@ -230,7 +230,7 @@ impl<'c, 'a, 'k> HashEdit<'c, 'a, 'k> {
                 _ => return,
             },
         };
-        self.ctx.replace(found, payload, Expiry::Keep);
+        self.ctx.recode(found, payload);
     }
 }
 

@@ -261,6 +261,14 @@ fn to_seconds(ms: i64) -> i64 {
     (ms + 999) / 1000
 }
 
+/// Deletes a field that a read has found to be expired; the deletion is part of the effect.
+pub fn reap_field(ctx: &mut WriteContext<'_>, key: &[u8], field: &[u8]) {
+    if let Ok(mut edit) = HashEdit::open_or_new(ctx, key) {
+        edit.reap(field);
+        edit.close();
+    }
+}
+
 /// Deletes `key` if it has expired, or what has expired of its fields, a bounded number at a
 /// time. For active expiry.
 pub fn expire_one(ctx: &mut WriteContext<'_>, key: &[u8]) {

@@ -17,7 +17,7 @@ mod read;
 mod texts;
 mod write;
 
-pub use expire::expire_one;
+pub use expire::{expire_one, reap_field};
 
 use super::handler::Handler;
 use super::spec::{CommandSpec, Deprecated, Flags, Group, KeySpec};

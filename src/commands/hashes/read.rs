@@ -1,5 +1,6 @@
-//! Commands that look at hashes. They hide expired fields and leave their deletion to
-//! others; only `HLEN` counts them, as in Redis.
+//! Commands that look at hashes. They hide expired fields; those that were asked for by name,
+//! and all that a random choice passes over, are deleted by the executor. Only `HLEN` counts
+//! what has expired. All that is as in Redis.
 
 use super::texts;
 use crate::commands::arguments::Arguments;
@@ -36,7 +37,13 @@ pub(super) fn hget(
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     let hash = ctx.hash(args.at(1))?;
-    bulk_or_null(reply, hash.and_then(|hash| hash.get(args.at(2), ctx.now())));
+    let value = hash.and_then(|hash| hash.get(args.at(2), ctx.now()));
+    bulk_or_null(reply, value);
+    if value.is_none()
+        && let Some(hash) = hash
+    {
+        ctx.missed_field(args.at(1), hash, args.at(2));
+    }
     Ok(())
 }
 
@@ -49,7 +56,13 @@ pub(super) fn hmget(
     let hash = ctx.hash(args.at(1))?;
     reply.array(args.len() - 2);
     for name in args.from(2) {
-        bulk_or_null(reply, hash.and_then(|hash| hash.get(name, ctx.now())));
+        let value = hash.and_then(|hash| hash.get(name, ctx.now()));
+        bulk_or_null(reply, value);
+        if value.is_none()
+            && let Some(hash) = hash
+        {
+            ctx.missed_field(args.at(1), hash, name);
+        }
     }
     Ok(())
 }
@@ -112,6 +125,9 @@ pub(super) fn hexists(
     let hash = ctx.hash(args.at(1))?;
     let exists = hash.is_some_and(|hash| hash.contains(args.at(2), ctx.now()));
     reply.int(i64::from(exists));
+    if !exists && let Some(hash) = hash {
+        ctx.missed_field(args.at(1), hash, args.at(2));
+    }
     Ok(())
 }
 
@@ -122,7 +138,13 @@ pub(super) fn hstrlen(
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     let hash = ctx.hash(args.at(1))?;
-    reply.int(hash.map_or(0, |hash| hash.strlen(args.at(2), ctx.now())) as i64);
+    let len = hash.map_or(0, |hash| hash.strlen(args.at(2), ctx.now()));
+    reply.int(len as i64);
+    if len == 0
+        && let Some(hash) = hash
+    {
+        ctx.missed_field(args.at(1), hash, args.at(2));
+    }
     Ok(())
 }
 
@@ -135,6 +157,9 @@ pub(super) fn hrandfield(
     let now = ctx.now();
     let Some(count) = args.get(2) else {
         let hash = ctx.hash(args.at(1))?;
+        if let Some(hash) = hash {
+            ctx.looked_at_fields(args.at(1), hash);
+        }
         let drawn = hash.and_then(|hash| hash.random(now, &mut next_u64));
         bulk_or_null(reply, drawn.map(|field| field.name));
         return Ok(());
@@ -150,7 +175,11 @@ pub(super) fn hrandfield(
     if values && count.unsigned_abs() > i64::MAX as u64 / 2 {
         return Err(errors::OUT_OF_RANGE);
     }
-    let Some(hash) = ctx.hash(args.at(1))?.filter(|h| h.live_len(now) > 0) else {
+    let hash = ctx.hash(args.at(1))?;
+    if let Some(hash) = hash {
+        ctx.looked_at_fields(args.at(1), hash);
+    }
+    let Some(hash) = hash.filter(|h| h.live_len(now) > 0) else {
         reply.array(0);
         return Ok(());
     };
