@@ -7,12 +7,14 @@
 
 use super::effect::EffectBuf;
 use super::events::KeyEvent;
+use super::hash_cache::HashCache;
+use super::view::{StringRef, as_hash, as_list, as_set, as_sorted_set, as_stream, as_string};
 use crate::config::NotifyClass;
 use crate::hash::hash;
 use crate::keyspace::{
     DbIndex, Entry, EntryRef, Inline, Kind, Locked, Object, Payload, ValueRef, WatchFlag, shard_of,
 };
-use crate::protocol::{Args, Reply, WireError, errors};
+use crate::protocol::WireError;
 use crate::rdb::Target;
 use crate::time::UnixMs;
 use crate::values::hash::HashRef;
@@ -21,7 +23,6 @@ use crate::values::set::SetRef;
 use crate::values::sorted_set::SortedSetRef;
 use crate::values::stream::Stream;
 use crate::values::table::Slot;
-use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
@@ -115,178 +116,6 @@ pub enum Origin {
     /// The stream of the primary, or the append-only file: the effect is a fact already, and
     /// expired keys are as alive as the stream says.
     Log,
-}
-
-/// A string value seen in place.
-#[derive(Clone, Copy)]
-pub enum StringRef<'a> {
-    /// An integer.
-    Int(i64),
-    /// Bytes in the entry.
-    Bytes(&'a [u8]),
-    /// A large value that a reply can share.
-    Shared(&'a Arc<Vec<u8>>),
-}
-
-impl<'a> StringRef<'a> {
-    /// The length in bytes.
-    pub fn len(&self) -> usize {
-        match self {
-            StringRef::Int(n) => itoa::Buffer::new().format(*n).len(),
-            StringRef::Bytes(bytes) => bytes.len(),
-            StringRef::Shared(value) => value.len(),
-        }
-    }
-
-    /// Whether it is the empty string.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The bytes; an integer is written to `digits`.
-    pub fn bytes<'b>(&self, digits: &'b mut itoa::Buffer) -> &'b [u8]
-    where
-        'a: 'b,
-    {
-        match self {
-            StringRef::Int(n) => digits.format(*n).as_bytes(),
-            StringRef::Bytes(bytes) => bytes,
-            StringRef::Shared(value) => value,
-        }
-    }
-
-    /// A copy of the bytes.
-    pub fn to_vec(&self) -> Vec<u8> {
-        self.bytes(&mut itoa::Buffer::new()).to_vec()
-    }
-
-    /// Writes the value as a bulk string.
-    #[inline]
-    pub fn reply(&self, reply: &mut Reply<'_>) {
-        match self {
-            StringRef::Int(n) => reply.int_bulk(*n),
-            StringRef::Bytes(bytes) => reply.bulk(bytes),
-            StringRef::Shared(value) if value.len() >= SHARE_FROM => {
-                reply.bulk_shared(Bytes::from_owner(SharedBytes(Arc::clone(value))));
-            }
-            StringRef::Shared(value) => reply.bulk(value),
-        }
-    }
-}
-
-struct SharedBytes(Arc<Vec<u8>>);
-
-impl AsRef<[u8]> for SharedBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// A string of an entry, or the error for another type.
-fn as_string(value: ValueRef<'_>) -> Result<StringRef<'_>, WireError> {
-    match value {
-        ValueRef::Int(n) => Ok(StringRef::Int(n)),
-        ValueRef::Str { bytes, .. } => Ok(StringRef::Bytes(bytes)),
-        ValueRef::Shared(value) => Ok(StringRef::Shared(value)),
-        _ => Err(errors::WRONG_TYPE),
-    }
-}
-
-/// A hash of an entry, or the error for another type.
-fn as_hash(value: ValueRef<'_>) -> Result<HashRef<'_>, WireError> {
-    match value {
-        ValueRef::HashPacked(bytes) => Ok(HashRef::Packed(bytes)),
-        ValueRef::HashPackedEx(bytes) => Ok(HashRef::PackedEx(bytes)),
-        ValueRef::HashTable(table) => Ok(HashRef::Table(table)),
-        _ => Err(errors::WRONG_TYPE),
-    }
-}
-
-/// A list of an entry, or the error for another type.
-fn as_list(value: ValueRef<'_>) -> Result<ListRef<'_>, WireError> {
-    match value {
-        ValueRef::ListPacked(bytes) => Ok(ListRef::Packed(bytes)),
-        ValueRef::List(list) => Ok(ListRef::Quick(list)),
-        _ => Err(errors::WRONG_TYPE),
-    }
-}
-
-/// A set of an entry, or the error for another type.
-fn as_set(value: ValueRef<'_>) -> Result<SetRef<'_>, WireError> {
-    match value {
-        ValueRef::SetInts(bytes) => Ok(SetRef::Ints(bytes)),
-        ValueRef::SetPacked(bytes) => Ok(SetRef::Packed(bytes)),
-        ValueRef::SetTable(set) => Ok(SetRef::Table(set)),
-        _ => Err(errors::WRONG_TYPE),
-    }
-}
-
-/// A sorted set of an entry, or the error for another type.
-fn as_sorted_set(value: ValueRef<'_>) -> Result<SortedSetRef<'_>, WireError> {
-    match value {
-        ValueRef::SortedSetPacked(bytes) => Ok(SortedSetRef::Packed(bytes)),
-        ValueRef::SortedSet(set) => Ok(SortedSetRef::Full(set)),
-        _ => Err(errors::WRONG_TYPE),
-    }
-}
-
-/// A stream of an entry, or the error for another type.
-fn as_stream(value: ValueRef<'_>) -> Result<&Stream, WireError> {
-    match value {
-        ValueRef::Stream(stream) => Ok(stream),
-        _ => Err(errors::WRONG_TYPE),
-    }
-}
-
-/// Remembers the hash of the key looked up last: the executor has computed it to find the
-/// shard, and the handler asks for the same key. Keys are told apart by where they lie.
-#[derive(Default)]
-pub struct HashCache {
-    last: Cell<(usize, usize, u64)>,
-    /// A hash that was computed ahead, for a key between these addresses.
-    expected: Cell<Option<(usize, usize, u64)>>,
-}
-
-impl HashCache {
-    /// The hash of `key`.
-    #[inline]
-    pub fn hash(&self, key: &[u8]) -> u64 {
-        let (at, len, cached) = self.last.get();
-        if at == key.as_ptr() as usize && len == key.len() {
-            return cached;
-        }
-        let value = hash(key);
-        self.last.set((key.as_ptr() as usize, key.len(), value));
-        value
-    }
-
-    /// The hash of a request's only key, which may have been computed ahead.
-    #[inline]
-    pub fn hash_only_key(&self, key: &[u8]) -> u64 {
-        let at = key.as_ptr() as usize;
-        match self.expected.take() {
-            Some((from, to, value)) if (from..to).contains(&at) => {
-                debug_assert_eq!(value, hash(key));
-                self.last.set((at, key.len(), value));
-                value
-            }
-            _ => self.hash(key),
-        }
-    }
-
-    /// Says that the only key of the request `args` has this hash.
-    #[inline]
-    pub fn expect(&self, args: Args<'_>, value: Option<u64>) {
-        self.expected.set(value.map(|value| {
-            let span = args.span();
-            (span.start, span.end, value)
-        }));
-    }
-
-    /// Forgets the key: its bytes may move.
-    pub fn clear(&self) {
-        self.last.set((0, usize::MAX, 0));
-    }
 }
 
 /// Expired keys that a read has met.
@@ -1024,5 +853,3 @@ fn is_costly(entry: EntryRef<'_>) -> bool {
 
 /// The longest string that is stored inside its entry, in bytes.
 pub const INLINE_STRING: usize = 8 * 1024;
-/// From this length on a reply sends a large string from where it lies.
-const SHARE_FROM: usize = 16 * 1024;

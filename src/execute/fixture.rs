@@ -1,8 +1,9 @@
 //! A keyspace without a server, for tests of write commands: run one and see its reply and
 //! its effect, or apply an effect as a replica does.
 
-use super::context::{HashCache, Origin, Settings, WriteContext};
+use super::context::{Origin, Settings, WriteContext};
 use super::effect::{Effect, EffectBuf};
+use super::hash_cache::HashCache;
 use super::run;
 use crate::commands::handler::Handler;
 use crate::commands::table;

@@ -17,22 +17,26 @@ mod events;
 mod evict;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod hash_cache;
 mod populate;
 mod run;
 mod session;
 mod transaction;
+mod view;
 
 pub use apply::{Applier, ApplyError};
 pub use clock::{created, frequency, idle_seconds, with_frequency, with_idle};
 pub use context::{
-    Expiry, Found, Garbage, HashCache, INLINE_STRING, Origin, ReadContext, Settings, StringRef,
-    WriteContext, string_payload,
+    Expiry, Found, Garbage, INLINE_STRING, Origin, ReadContext, Settings, WriteContext,
+    string_payload,
 };
 pub use dispatch::{Batch, Gates, Request, dispatch};
 pub use effect::{Effect, EffectBuf};
 pub use events::KeyEvent;
 pub use evict::evict;
+pub use hash_cache::HashCache;
 pub use populate::add_strings;
 pub use run::{Done, Scratch, expire_due};
 pub use session::{After, BlockOn, SessionContext};
 pub use transaction::{Transaction, exec};
+pub use view::StringRef;

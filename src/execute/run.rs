@@ -1,11 +1,10 @@
 //! Locks, handler, effect: the core of every data command.
 
-use super::context::{
-    Garbage, HashCache, Met, MetExpired, Origin, ReadContext, Settings, WriteContext,
-};
+use super::context::{Garbage, Met, MetExpired, Origin, ReadContext, Settings, WriteContext};
 use super::dispatch::Gates;
 use super::effect::{Effect, EffectBuf};
 use super::events::KeyEvent;
+use super::hash_cache::HashCache;
 use crate::commands;
 use crate::commands::handler::{ReadFn, Scope, WriteFn};
 use crate::commands::key_positions;
