@@ -9,6 +9,7 @@ pub mod commands;
 pub mod commit;
 pub mod config;
 pub mod coordination;
+pub mod dump_file;
 pub mod execute;
 pub mod group;
 pub mod keyspace;

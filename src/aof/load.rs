@@ -6,11 +6,12 @@
 //! that is wrong refuses to start, with the file and the offset.
 
 use super::annotation::Annotation;
-use super::empty_rdb::is_empty_rdb;
 use super::manifest::{FileInfo, Manifest, ManifestError};
+use crate::dump_file::{self, Expired};
 use crate::execute::{Applier, ApplyError};
 use crate::keyspace::DbIndex;
 use crate::protocol::{Limits, Parsed, RequestReader};
+use crate::rdb::{self, FileReader, RdbError};
 use crate::server::Server;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -37,14 +38,13 @@ pub enum LoadError {
         /// What is wrong.
         error: ManifestError,
     },
-    /// A file is an RDB file with data.
-    #[error(
-        "{} is an RDB file, which this version does not read; rewrite the file with \
-         'aof-use-rdb-preamble no' first", path.display()
-    )]
+    /// An RDB file, or the part of a file that is one, cannot be loaded.
+    #[error("the RDB data of the append only file {}, {error}", path.display())]
     Rdb {
         /// The file.
         path: PathBuf,
+        /// What is wrong, and where.
+        error: RdbError,
     },
     /// The bytes are no commands.
     #[error(
@@ -152,7 +152,9 @@ fn load_file(
             .read_to_end(&mut reading.input)
             .map_err(io_error("read"))?;
         if reading.is_rdb() {
-            return load_rdb(&mut file, &mut reading, loaded).map_err(io_error("read"))?;
+            load_rdb(&mut file, &mut reading, loaded)?;
+            reading.take_input(loaded)?;
+            continue;
         }
         if more == 0 {
             break reading.start + reading.input.len() as u64;
@@ -169,24 +171,43 @@ fn load_file(
     reading.torn(end, is_last)
 }
 
-/// An RDB file is taken if there is nothing in it.
+/// Loads the RDB data with which a file begins; commands may follow.
 fn load_rdb(
     file: &mut File,
     reading: &mut Reading<'_>,
     loaded: &mut Loaded,
-) -> io::Result<Result<(), LoadError>> {
-    const MOST: u64 = 4096;
-    file.take(MOST).read_to_end(&mut reading.input)?;
-    if is_empty_rdb(&reading.input) {
-        loaded.bytes += reading.input.len() as u64;
-        return Ok(Ok(()));
+) -> Result<(), LoadError> {
+    let failed = |error| LoadError::Rdb {
+        path: reading.path.to_owned(),
+        error,
+    };
+    let begun = std::mem::take(&mut reading.input);
+    let checks = reading.server.config.current().rdbchecksum;
+    let mut reader = FileReader::new(begun.as_slice().chain(file), checks).map_err(failed)?;
+    // What follows may speak of keys that have expired meanwhile.
+    let held = dump_file::load_into(reading.server, &mut reader, Expired::Taken);
+    let held = held.map_err(failed)?;
+    reading.server.dump_file.loaded(held.keys, held.expired);
+    reading.start = reader.offset();
+    reading.whole = reading.start;
+    match held.position {
+        Some((replid, offset)) => {
+            loaded.annotation = Some(Annotation { replid, offset });
+            loaded.measure = 0;
+        }
+        None => loaded.measure += reading.whole,
     }
-    let path = reading.path.to_owned();
-    Ok(Err(LoadError::Rdb { path }))
+    let (read, mut chain) = reader.into_rest();
+    reading.input = read;
+    // What the chain has not taken of its first part comes before the rest of the file.
+    let unread = chain.get_mut().0;
+    reading.input.extend_from_slice(unread);
+    Ok(())
 }
 
 /// One file on its way into memory.
 struct Reading<'a> {
+    server: &'static Server,
     path: &'a Path,
     input: Vec<u8>,
     /// The file's offset of the first byte of `input`.
@@ -204,6 +225,7 @@ impl<'a> Reading<'a> {
         let limits = Limits::default();
         let config = server.config.current();
         Reading {
+            server,
             path,
             input: Vec::new(),
             start: 0,
@@ -220,7 +242,7 @@ impl<'a> Reading<'a> {
     }
 
     fn is_rdb(&self) -> bool {
-        self.start == 0 && self.whole == 0 && self.input.starts_with(b"REDIS")
+        self.start == 0 && self.whole == 0 && rdb::is_head(&self.input)
     }
 
     /// Applies what is whole.

@@ -181,18 +181,46 @@ fn a_file_that_is_named_and_not_there_is_refused() {
     assert!(error.to_string().contains("f0"), "{error}");
 }
 
+/// A file without a checksum: its last eight bytes are zero.
+fn rdb(body: &[u8]) -> Vec<u8> {
+    [b"REDIS0011", body, b"\xff\0\0\0\0\0\0\0\0"].concat()
+}
+
 #[test]
-fn an_rdb_base_is_taken_only_if_it_is_empty() {
-    let empty = b"REDIS0011\xfa\x09redis-ver\x057.2.0\xff12345678";
+fn an_rdb_base_is_loaded_and_a_damaged_one_refused_with_its_offset() {
+    let base = rdb(b"\xfa\x09redis-ver\x057.2.0\xfe\x00\x00\x01b\x012");
     let incr = [command(&["SET", "a", "1"]), annotation(7)].concat();
-    let dir = folder(&[empty, &incr]);
-    let loaded = load(server(b"yes"), dir.path(), "m").expect("loaded");
+    let dir = folder(&[&base, &incr]);
+    let server = server(b"yes");
+    let loaded = load(server, dir.path(), "m").expect("loaded");
     assert_eq!(loaded.commands, 1);
-    let full = b"REDIS0011\xfe\x00\x00\x01a\x011\xff12345678";
-    let dir = folder(&[full, &incr]);
-    let error = load(server(b"yes"), dir.path(), "m").expect_err("refused");
+    let hash = crate::hash::hash(b"b");
+    let place = crate::keyspace::shard_of(hash);
+    let locked = crate::keyspace::Locked::one(&server.keyspace, DbIndex(0), place);
+    let found = locked.shard(DbIndex(0), place).lookup(hash, b"b");
+    assert!(found.is_some());
+    let damaged = rdb(b"\xfe\x00\x00\x01b\x7f");
+    let dir = folder(&[&damaged, &incr]);
+    let error = load(self::server(b"yes"), dir.path(), "m").expect_err("refused");
     assert!(
-        matches!(&error, LoadError::Rdb { path } if path.ends_with("f0")),
+        matches!(&error, LoadError::Rdb { path, error } if path.ends_with("f0") && error.offset > 9),
         "{error}"
     );
+}
+
+#[test]
+fn an_rdb_part_may_begin_a_file_of_commands_and_says_where_it_stands() {
+    let id = "a".repeat(40);
+    let facts = [
+        &b"\xfa\x07repl-id\x28"[..],
+        id.as_bytes(),
+        b"\xfa\x0brepl-offset\xc0\x09",
+    ];
+    let whole = [rdb(&facts.concat()), command(&["SET", "a", "1"])].concat();
+    let dir = folder(&[&whole]);
+    let loaded = load(server(b"yes"), dir.path(), "m").expect("loaded");
+    assert_eq!(loaded.commands, 1);
+    let annotation = loaded.annotation.expect("the history");
+    assert_eq!((annotation.replid, annotation.offset), (id, 9));
+    assert_eq!(loaded.measure, command(&["SET", "a", "1"]).len() as u64);
 }

@@ -144,10 +144,11 @@ impl Manifest {
     }
 
     /// The next base of this family of names; it is not added.
-    pub fn next_base(&self, prefix: &str) -> FileInfo {
+    pub fn next_base(&self, prefix: &str, as_rdb: bool) -> FileInfo {
         let seq = self.base_seq + 1;
+        let ending = if as_rdb { "rdb" } else { "aof" };
         FileInfo {
-            name: format!("{prefix}.{seq}.base.aof"),
+            name: format!("{prefix}.{seq}.base.{ending}"),
             seq,
             kind: Kind::Base,
         }
@@ -282,7 +283,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let mut manifest = Manifest::default();
-        let base = manifest.next_base("a b\"c\\é");
+        let base = manifest.next_base("a b\"c\\é", false);
         manifest.replace_base(base, None);
         for _ in 0..3 {
             let incr = manifest.next_incr("x.aof");
@@ -291,7 +292,7 @@ mod tests {
         let parsed = Manifest::parse(manifest.text().as_bytes()).expect("valid");
         assert_eq!(parsed, manifest);
         let first = manifest.incr[2].clone();
-        let base = manifest.next_base("x.aof");
+        let base = manifest.next_base("x.aof", false);
         manifest.replace_base(base, Some(first));
         assert_eq!(
             manifest.text(),
@@ -311,7 +312,7 @@ mod tests {
         let mut manifest = Manifest::default();
         manifest.push_incr(manifest.next_incr("x"));
         let fresh = manifest.next_incr("x");
-        manifest.replace_base(manifest.next_base("x"), Some(fresh.clone()));
+        manifest.replace_base(manifest.next_base("x", false), Some(fresh.clone()));
         assert_eq!(manifest.incr, [fresh]);
         assert_eq!(manifest.history.len(), 1);
     }

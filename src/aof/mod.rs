@@ -26,7 +26,6 @@
 //! back, except by held replies under `always`).
 
 mod annotation;
-mod empty_rdb;
 mod handle;
 mod load;
 mod manifest;

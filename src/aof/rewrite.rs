@@ -11,8 +11,9 @@
 
 use super::handle::{Files, Mode};
 use super::manifest::{FileInfo, Kind, Manifest, sync_dir};
+use crate::dump_file;
 use crate::server::Server;
-use crate::snapshot::{self, Chunks};
+use crate::snapshot::{self, Chunks, Form};
 use crate::time::{Duration, Instant};
 use std::fs::File;
 use std::io::{self, Write};
@@ -131,9 +132,15 @@ fn once(server: &'static Server, fresh: bool) -> Result<(), String> {
         .enable_time()
         .build()
         .map_err(failed("waiting"))?;
+    let as_rdb = server.config.current().aof_use_rdb_preamble;
+    let form = match as_rdb {
+        true => Form::Rdb(Box::new(dump_file::form(server, true))),
+        false => Form::Commands,
+    };
     let ((generation, division), chunks) = runtime.block_on(snapshot::begin_with(
         server,
         "append-only file",
+        form,
         |instant| server.aof.divide(server, instant, fresh),
     ));
     server.aof.wake();
@@ -153,7 +160,7 @@ fn once(server: &'static Server, fresh: bool) -> Result<(), String> {
         Some(division) => Some(divided(&division)?),
         None => None,
     };
-    adopt(server, &temporary, first, generation)
+    adopt(server, &temporary, as_rdb, first, generation)
 }
 
 /// Waits until the writer has begun the new increment.
@@ -192,6 +199,7 @@ fn write_base(
 fn adopt(
     server: &'static Server,
     temporary: &Path,
+    as_rdb: bool,
     first: Option<FileInfo>,
     generation: u64,
 ) -> Result<(), String> {
@@ -205,7 +213,7 @@ fn adopt(
     if !writes {
         read_manifest(&mut files).map_err(failed)?;
     }
-    let base = files.manifest.next_base(&files.prefix);
+    let base = files.manifest.next_base(&files.prefix, as_rdb);
     std::fs::rename(temporary, files.path(&base)).map_err(failed)?;
     let before = files.manifest.clone();
     files.manifest.replace_base(base, first);
@@ -273,7 +281,7 @@ pub(super) fn prepare_files(files: &mut Files) -> io::Result<FileInfo> {
     }
     let mut changed = false;
     if files.manifest == Manifest::default() {
-        let base = files.manifest.next_base(&files.prefix);
+        let base = files.manifest.next_base(&files.prefix, false);
         File::create(files.path(&base))?.sync_all()?;
         files.manifest.replace_base(base, None);
         changed = true;

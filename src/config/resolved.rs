@@ -74,6 +74,11 @@ impl MaxmemoryPolicy {
         matches!(self, Self::VolatileLfu | Self::AllkeysLfu)
     }
 
+    /// Whether entries note when they were last used, and eviction goes by it.
+    pub fn is_lru(self) -> bool {
+        matches!(self, Self::VolatileLru | Self::AllkeysLru)
+    }
+
     /// Whether only keys with an expiry go.
     pub fn is_volatile(self) -> bool {
         matches!(

@@ -243,7 +243,6 @@ const PERSISTENCE: &[Spec] = &[
         .flags(Flags::INERT)
         .help("Note the time in the append-only file."),
     live("aof-use-rdb-preamble", YES_NO, "yes")
-        .flags(Flags::INERT)
         .help("Let the base of the append-only file be a snapshot."),
     live("auto-aof-rewrite-percentage", COUNT, "100")
         .help("Growth of the append-only file, in percent, that starts a rewrite; 0 for never."),
@@ -256,19 +255,14 @@ const PERSISTENCE: &[Spec] = &[
         .flags(Flags::INERT)
         .help(INCREMENTAL_FSYNC),
     live("save", Kind::Save, "3600 1 300 100 60 10000")
-        .flags(Flags::INERT)
         .help("Seconds and changes after which a snapshot is written."),
     live("dbfilename", Kind::FileName("filename"), "dump.rdb")
-        .flags(Flags::INERT)
         .flags(Flags::PROTECTED)
         .help("Name of the snapshot file."),
     live("stop-writes-on-bgsave-error", YES_NO, "yes")
-        .flags(Flags::INERT)
         .help("Refuse writes after a snapshot that failed."),
     live("rdbcompression", YES_NO, "yes").help("Compress strings in snapshots."),
-    fixed("rdbchecksum", YES_NO, "yes")
-        .flags(Flags::INERT)
-        .help("End snapshots with a checksum and check it."),
+    fixed("rdbchecksum", YES_NO, "yes").help("End snapshots with a checksum and check it."),
     live("rdb-save-incremental-fsync", YES_NO, "yes")
         .flags(Flags::INERT)
         .help(INCREMENTAL_FSYNC),

@@ -49,6 +49,8 @@ impl Gates {
     pub const REPLICA: u32 = 1 << 8;
     /// Fewer good replicas than `min-replicas-to-write`.
     pub const TOO_FEW_REPLICAS: u32 = 1 << 9;
+    /// Snapshots cannot be saved: writes are refused.
+    pub const SAVE_ERROR: u32 = 1 << 10;
 
     /// Sets or clears a condition.
     pub fn set(&self, gate: u32, on: bool) {
@@ -319,6 +321,10 @@ fn node_gates(
     }
     if gates & Gates::FILE_ERROR != 0 && writes {
         return Err(server.file_error());
+    }
+    // As in Redis only a primary: a replica goes on taking its stream in any case.
+    if gates & (Gates::SAVE_ERROR | Gates::READ_ONLY) == Gates::SAVE_ERROR && writes {
+        return Err(errors::SAVE_ERROR);
     }
     if gates & (Gates::NO_REPLICAS | Gates::TOO_FEW_REPLICAS) != 0
         && gates & Gates::READ_ONLY == 0

@@ -44,6 +44,11 @@ pub enum BlockOn {
         /// When to answer anyway.
         deadline: Option<Instant>,
     },
+    /// `SAVE`: the end of the save of this number.
+    Save {
+        /// Its number.
+        run: u64,
+    },
     /// `WAITAOF`: the local file and so many replicas' files.
     Files {
         /// Whether the local file must be fsynced.

@@ -148,6 +148,8 @@ texts! {
     MASTER_DOWN = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
     /// `maxmemory` is reached.
     OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
+    /// The last snapshot could not be saved.
+    SAVE_ERROR = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
     /// EXEC of a transaction whose queueing failed.
     EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
     /// Fewer replicas than `min-replicas-to-write` or `min-insync-replicas`: not executed.

@@ -225,6 +225,11 @@ impl<R: Read> FileReader<R> {
     }
 }
 
+/// Whether the bytes begin like an RDB file.
+pub fn is_head(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"REDIS") || bytes.starts_with(b"VALKEY")
+}
+
 fn read_head<R: Read>(source: &mut Source<R>) -> Result<u32> {
     let head: [u8; 9] = source.array().map_err(|error| match error.what {
         Problem::Truncated => RdbError {

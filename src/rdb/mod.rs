@@ -18,6 +18,7 @@ mod checksum;
 mod codes;
 mod error;
 mod file;
+mod frame;
 mod lzf;
 mod object;
 mod packs;
@@ -31,11 +32,13 @@ mod value;
 mod write;
 
 pub use build::entry_of;
+pub use checksum::Checksum;
 pub use error::{Problem, RdbError};
-pub use file::{FileReader, Item, Key};
+pub use file::{FileReader, Item, Key, is_head};
+pub use frame::{KeyForm, Usage, put_end, put_head, put_key, put_select};
 pub use payload::{PayloadError, read_payload, write_payload};
 pub use stream_node::each_entry;
 pub use value::{
     StreamConsumer, StreamGroup, StreamId, StreamPending, StreamValue, Strings, Value,
 };
-pub use write::Target;
+pub use write::{Target, put_string};

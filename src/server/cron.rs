@@ -77,6 +77,7 @@ async fn sample(server: &'static Server) {
             wake_slow_readers(server);
         }
         server.watch_replicas();
+        server.dump_file.if_due(server);
     }
 }
 

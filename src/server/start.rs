@@ -6,6 +6,7 @@ use super::state::Server;
 use super::stop;
 use crate::commit::Rules;
 use crate::config::{AppendFsync, Config, ConfigHandle};
+use crate::dump_file;
 use crate::execute::{Gates, Settings};
 use crate::net::{self, Incoming, WorkerHandle};
 use crate::rdb::Target;
@@ -183,16 +184,24 @@ async fn load(server: &'static Server) -> Result<(), StartError> {
     std::thread::Builder::new()
         .name("load".into())
         .spawn(move || {
-            let _ = sender.send(server.aof.open(server));
+            let _ = sender.send(load_files(server));
         })
         .map_err(|source| StartError::System {
             doing: "starting the loader",
             source,
         })?;
     match receiver.await {
-        Ok(result) => result.map_err(|error| StartError::Load(error.to_string())),
+        Ok(result) => result.map_err(StartError::Load),
         Err(_) => Err(StartError::Load("the loader has died".into())),
     }
+}
+
+/// The append-only file, or the snapshot where there is none.
+fn load_files(server: &'static Server) -> Result<(), String> {
+    if !server.config.current().appendonly {
+        dump_file::load_at_start(server).map_err(|error| error.to_string())?;
+    }
+    server.aof.open(server).map_err(|error| error.to_string())
 }
 
 /// The process's number in a file, for as long as it runs.

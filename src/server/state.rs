@@ -8,6 +8,7 @@ use crate::aof::Aof;
 use crate::commit::{AckLevel, Event, Rules, Watermarks};
 use crate::config::ConfigHandle;
 use crate::coordination::{Authority, LocalAuthority, Parts};
+use crate::dump_file::DumpFile;
 use crate::execute::{BlockOn, Garbage, Gates, Settings};
 use crate::keyspace::Keyspace;
 use crate::net::{ClientKind, Registry, WorkerHandle};
@@ -64,6 +65,8 @@ pub struct Server {
     pub held_bytes: AtomicUsize,
     /// The append-only file.
     pub aof: Aof,
+    /// The snapshot on disk.
+    pub dump_file: DumpFile,
     /// Identifies this run of the process.
     pub run_id: String,
     /// When the server started.
@@ -103,6 +106,7 @@ impl Server {
             snapshots: Snapshots::default(),
             held_bytes: AtomicUsize::new(0),
             aof: Aof::new(),
+            dump_file: DumpFile::default(),
             run_id: crate::random::hex40(),
             started: Instant::now(),
             started_at: time::unix_seconds(),
@@ -148,6 +152,7 @@ impl Server {
     pub fn config_changed(&'static self) {
         self.apply_config();
         self.aof.configure(self);
+        self.dump_file.watch(self);
     }
 
     fn rules(&self) -> Rules {
@@ -221,6 +226,17 @@ impl Server {
         self.ack_waiters.lock().push(waker.clone());
         match on {
             BlockOn::Pause => !self.gates.has(Gates::PAUSED | Gates::PAUSED_WRITES),
+            BlockOn::Save { run } => match self.dump_file.outcome(*run) {
+                Some(good) => {
+                    if good {
+                        reply.ok();
+                    } else {
+                        reply.error(&WireError::fixed("ERR"));
+                    }
+                    true
+                }
+                None => false,
+            },
             BlockOn::Replicas { count, offset, .. } => {
                 let reached = self.replication.count_acked(AckLevel::Applied, *offset);
                 if reached < *count && !timed_out {

@@ -22,7 +22,29 @@ pub async fn gracefully(server: &'static Server) {
     }
     // Replies that have just been released get a moment to leave.
     tokio::time::sleep(Duration::from_millis(20)).await;
+    save(server).await;
     server.aof.close();
+}
+
+/// Saves the data as it is now, if `SHUTDOWN` or the configuration asks for it.
+async fn save(server: &'static Server) {
+    let wanted = match server.dump_file.at_shutdown() {
+        Some(wanted) => wanted,
+        None => !server.config.current().save.is_empty(),
+    };
+    if !wanted {
+        return;
+    }
+    // One that runs may have begun before the last write.
+    let run = loop {
+        match server.dump_file.start(server) {
+            Some(run) => break run,
+            None => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    };
+    while server.dump_file.outcome(run).is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Whether an online replica lacks something.

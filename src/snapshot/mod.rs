@@ -1,4 +1,4 @@
-//! Snapshots without a fork: the data as it was at one instant, as commands.
+//! Snapshots without a fork: the data as it was at one instant, as commands or as an RDB file.
 //!
 //! A snapshot begins while all shards are locked: it notes the log's end and gives every
 //! shard a new epoch. From then on the first change of an entry of an older epoch hands the
@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! writer ── pre-image ──┐
-//!                       ├──► sink (text) ──► bounded channel ──► file, or a replica's link
+//!                       ├──► sink (text or binary) ──► bounded channel ──► file, or a link
 //! walker ── slices ─────┘
 //! ```
 //! The walker pauses while the channel is full; pre-images then gather in memory, at most
@@ -20,6 +20,7 @@
 //!
 //! Not done: a hash of many fields is serialised in one piece, under its shard's lock.
 
+mod binary;
 mod sink;
 mod text;
 mod walker;
@@ -27,4 +28,6 @@ mod walker;
 #[cfg(test)]
 mod tests;
 
+pub use binary::RdbForm;
+pub use sink::Form;
 pub use walker::{Chunks, Copy, Instant, LogCursor, Snapshots, begin, begin_with};

@@ -2,48 +2,146 @@
 //!
 //! The lock here is taken under a shard's lock and nothing is taken under it.
 
+use super::binary::{Binary, RdbForm};
 use super::text::Text;
+use super::walker::Instant;
 use crate::keyspace::{DbIndex, EntryRef};
+use crate::rdb::{Checksum, put_end, put_string};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+/// What a snapshot is made of.
+pub enum Form {
+    /// The commands that make the data.
+    Commands,
+    /// An RDB file.
+    Rdb(Box<RdbForm>),
+}
+
+/// A part of a snapshot.
+pub(super) enum Piece {
+    /// As it is.
+    Bytes(Bytes),
+    /// A large string, to be written as RDB has strings.
+    Text(Arc<Vec<u8>>),
+}
+
 /// See the module's documentation.
-#[derive(Default)]
 pub(super) struct Sink {
-    text: Mutex<Text>,
+    output: Mutex<Output>,
+    /// Of what has been sent; the walker alone sends.
+    checksum: Mutex<Option<Checksum>>,
+    compress: bool,
     unwanted: AtomicBool,
     keys: AtomicU64,
 }
 
+enum Output {
+    Text(Text),
+    Binary(Box<Binary>),
+}
+
+impl Default for Sink {
+    fn default() -> Self {
+        Sink::new(Form::Commands)
+    }
+}
+
 impl Sink {
+    /// A sink for a snapshot of this form.
+    pub fn new(form: Form) -> Self {
+        let (checksum, compress) = match &form {
+            Form::Rdb(form) if form.checksum => {
+                (Some(Checksum::default()), form.keys.target.compress)
+            }
+            Form::Rdb(form) => (None, form.keys.target.compress),
+            Form::Commands => (None, false),
+        };
+        Sink {
+            output: Mutex::new(match form {
+                Form::Commands => Output::Text(Text::default()),
+                Form::Rdb(form) => Output::Binary(Box::new(Binary::new(*form))),
+            }),
+            checksum: Mutex::new(checksum),
+            compress,
+            unwanted: AtomicBool::new(false),
+            keys: AtomicU64::new(0),
+        }
+    }
+
+    /// Begins at the snapshot's instant, before any entry comes.
+    pub fn begin(&self, replid: impl FnOnce() -> String, instant: Instant) {
+        if let Output::Binary(binary) = &mut *self.output.lock() {
+            binary.begin(replid(), instant);
+        }
+    }
+
     /// Takes an entry as it was at the snapshot's instant.
     pub fn take_entry(&self, db: DbIndex, entry: EntryRef<'_>) {
         self.keys.fetch_add(1, Ordering::Relaxed);
         if !self.unwanted.load(Ordering::Relaxed) {
-            self.text.lock().entry(db, entry);
+            match &mut *self.output.lock() {
+                Output::Text(text) => text.entry(db, entry),
+                Output::Binary(binary) => binary.entry(db, entry),
+            }
         }
-    }
-
-    /// Selects the database in which the stream goes on.
-    pub fn select(&self, db: DbIndex) {
-        self.text.lock().select(db);
     }
 
     /// What has gathered, if it is at least so many bytes.
-    pub fn gathered(&self, least: usize) -> Vec<Bytes> {
-        let mut text = self.text.lock();
-        if text.len() >= least.max(1) {
-            text.take()
-        } else {
-            Vec::new()
+    pub fn gathered(&self, least: usize) -> Vec<Piece> {
+        match &mut *self.output.lock() {
+            Output::Text(text) if text.len() >= least.max(1) => {
+                text.take().into_iter().map(Piece::Bytes).collect()
+            }
+            Output::Binary(binary) if binary.len() >= least.max(1) => binary.take(),
+            _ => Vec::new(),
         }
+    }
+
+    /// The bytes of a piece, in the order in which they are sent.
+    pub fn bytes_of(&self, piece: Piece) -> Bytes {
+        let bytes = match piece {
+            Piece::Bytes(bytes) => bytes,
+            Piece::Text(text) => {
+                let mut out = Vec::with_capacity(text.len() / 4);
+                put_string(&mut out, &text, self.compress);
+                Bytes::from(out)
+            }
+        };
+        if let Some(checksum) = &mut *self.checksum.lock() {
+            checksum.update(&bytes);
+        }
+        bytes
+    }
+
+    /// What stands at the end, when everything else has been sent: commands select the
+    /// database in which the stream goes on, a file ends with its checksum.
+    pub fn end(&self, selected: Option<DbIndex>) -> Bytes {
+        let mut out = Vec::new();
+        match &mut *self.output.lock() {
+            Output::Text(text) => {
+                if let Some(db) = selected {
+                    text.select(db);
+                }
+                text.take()
+                    .iter()
+                    .for_each(|part| out.extend_from_slice(part));
+            }
+            Output::Binary(_) => put_end(&mut out, self.checksum.lock().take()),
+        }
+        Bytes::from(out)
     }
 
     /// From here on nothing is kept.
     pub fn give_up(&self) {
         self.unwanted.store(true, Ordering::Relaxed);
-        *self.text.lock() = Text::default();
+        let mut output = self.output.lock();
+        *output = match &*output {
+            Output::Text(_) => Output::Text(Text::default()),
+            Output::Binary(binary) => Output::Binary(Box::new(Binary::new(binary.form().clone()))),
+        };
     }
 
     /// Whether nobody wants the snapshot any more.

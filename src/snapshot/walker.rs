@@ -1,6 +1,6 @@
 //! Beginning a snapshot, and the thread that walks the shards.
 
-use super::sink::Sink;
+use super::sink::{Form, Sink};
 use crate::execute::Gates;
 use crate::keyspace::{DbIndex, Keyspace, Locked, PreImage, SHARDS};
 use crate::server::Server;
@@ -75,7 +75,7 @@ impl Snapshots {
 
 /// Begins a snapshot with a cursor on the log at its instant. Waits for its turn first.
 pub async fn begin(server: &'static Server, purpose: &str) -> Copy {
-    let (copy, chunks) = begin_with(server, purpose, |instant| {
+    let (copy, chunks) = begin_with(server, purpose, Form::Commands, |instant| {
         let cursor = crate::replication::consumer(server, instant.offset);
         (instant.offset, cursor)
     })
@@ -91,6 +91,7 @@ pub async fn begin(server: &'static Server, purpose: &str) -> Copy {
 pub async fn begin_with<T>(
     server: &'static Server,
     purpose: &str,
+    form: Form,
     at_instant: impl FnOnce(Instant) -> T,
 ) -> (T, Chunks) {
     loop {
@@ -98,7 +99,7 @@ pub async fn begin_with<T>(
         let turn = server.snapshots.turn.acquire().await.ok();
         // Half a copy from the primary is no state that ever was.
         if !server.gates.has(Gates::LOADING) {
-            return start(server, purpose, at_instant, turn);
+            return start(server, purpose, form, at_instant, turn);
         }
         drop(turn);
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -108,10 +109,11 @@ pub async fn begin_with<T>(
 fn start<T>(
     server: &'static Server,
     purpose: &str,
+    form: Form,
     at_instant: impl FnOnce(Instant) -> T,
     turn: Option<SemaphorePermit<'static>>,
 ) -> (T, Chunks) {
-    let sink = Arc::new(Sink::default());
+    let sink = Arc::new(Sink::new(form));
     let (result, instant) = {
         // A replica applies a command before it appends it; data and log agree in between.
         let _stream = server.replication.stream_lock();
@@ -121,6 +123,7 @@ fn start<T>(
             offset: server.log.end(),
             selected: server.log.selected(),
         };
+        sink.begin(|| server.replication.known_as(instant.offset), instant);
         let keys = stamp(&server.keyspace, &mut locked, &sink);
         let stats = &server.snapshots;
         stats.keys_total.store(keys, Ordering::Relaxed);
@@ -169,10 +172,12 @@ fn run(server: &'static Server, sink: &Sink, sender: &Sender, selected: Option<D
         walk(&server.keyspace, sink, sender, |keys| {
             server.snapshots.keys_done.store(keys, Ordering::Relaxed);
         });
-        if let Some(db) = selected {
-            sink.select(db);
-        }
         send(sink, sender, 0);
+        // Whoever has gone misses nothing.
+        let end = sink.end(selected);
+        if !end.is_empty() {
+            let _ = sender.blocking_send(Ok(end));
+        }
     }));
     if walked.is_err() {
         // An end without an error would pass for a whole snapshot.
@@ -205,8 +210,8 @@ fn abandon(keyspace: &Keyspace) {
 
 /// Sends what has gathered, if it is so much; waits while the channel is full.
 pub(super) fn send(sink: &Sink, sender: &Sender, least: usize) {
-    for chunk in sink.gathered(least) {
-        if sender.blocking_send(Ok(chunk)).is_err() {
+    for piece in sink.gathered(least) {
+        if sender.blocking_send(Ok(sink.bytes_of(piece))).is_err() {
             sink.give_up();
             return;
         }

@@ -34,12 +34,8 @@ pub(super) fn shutdown(
         // Stopping begins at once, so that there is never one to call off.
         return Err(WireError::fixed("ERR No shutdown in progress."));
     }
-    if save {
-        return Err(WireError::fixed(
-            "ERR SHUTDOWN SAVE is not supported by this version of Lockstep: it does not write \
-             RDB files",
-        ));
-    }
+    let wish = if save || nosave { Some(save) } else { None };
+    context.server.dump_file.set_at_shutdown(wish);
     tracing::warn!(client = %context.client.info.addr, "SHUTDOWN requested");
     context.server.stop("SHUTDOWN");
     context.after = After::Close;

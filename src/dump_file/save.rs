@@ -1,0 +1,142 @@
+//! Making the file from a snapshot.
+
+use crate::keyspace::Locked;
+use crate::rdb::{
+    Checksum, KeyForm, Target, Usage, put_end, put_head, put_key, put_select, put_string,
+};
+use crate::server::{COMPATIBLE_VERSION, Server};
+use crate::snapshot::{self, Chunks, Form, RdbForm};
+use crate::time;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A file was not made.
+#[derive(Debug)]
+pub enum SaveError {
+    /// Somebody asked to stop.
+    Cancelled,
+    /// Something went wrong.
+    Failed(String),
+}
+
+impl From<String> for SaveError {
+    fn from(error: String) -> Self {
+        SaveError::Failed(error)
+    }
+}
+
+/// How files are made now; `aof_base` says that the file begins an append-only file.
+pub fn form(server: &Server, aof_base: bool) -> RdbForm {
+    let config = server.config.current();
+    let policy = config.maxmemory_policy;
+    let memory = crate::allocator::stats().allocated;
+    RdbForm {
+        keys: KeyForm {
+            target: Target {
+                version: config.rdb_write_version,
+                compress: config.rdbcompression,
+            },
+            usage: if policy.is_lfu() {
+                Usage::Frequency
+            } else if policy.is_lru() {
+                Usage::Idle
+            } else {
+                Usage::Nothing
+            },
+            now: time::unix_ms(),
+            settings: server.settings(),
+        },
+        facts: vec![
+            ("redis-ver", COMPATIBLE_VERSION.to_owned()),
+            ("redis-bits", usize::BITS.to_string()),
+            ("ctime", time::unix_seconds().to_string()),
+            ("used-mem", memory.to_string()),
+            ("aof-base", u8::from(aof_base).to_string()),
+            ("lockstep-ver", env!("CARGO_PKG_VERSION").to_owned()),
+        ],
+        checksum: config.rdbchecksum,
+    }
+}
+
+/// Makes the file anew; gives the number of changes that it holds.
+pub(super) fn save(server: &'static Server, cancelled: &AtomicBool) -> Result<u64, SaveError> {
+    let config = server.config.current();
+    let path = config.dir.join(&config.dbfilename);
+    let temporary = config.dir.join(format!("temp-{}.rdb", std::process::id()));
+    // Only waits, for its turn and for chunks.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| format!("waiting: {error}"))?;
+    let form = Form::Rdb(Box::new(form(server, false)));
+    let (changes, chunks) = runtime.block_on(snapshot::begin_with(server, "saving", form, |_| {
+        server.stats.changes.load(Ordering::Relaxed)
+    }));
+    let written = write(&temporary, chunks, cancelled)
+        .and_then(|()| put_in_place(&temporary, &path).map_err(SaveError::Failed));
+    if written.is_err() {
+        // It may not even exist.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written.map(|()| changes)
+}
+
+fn write(path: &Path, mut chunks: Chunks, cancelled: &AtomicBool) -> Result<(), SaveError> {
+    let failed = |error: io::Error| format!("writing {}: {error}", path.display());
+    let mut file = File::create(path).map_err(failed)?;
+    let mut since_sync = 0;
+    while let Some(chunk) = chunks.blocking_recv() {
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(SaveError::Cancelled);
+        }
+        let chunk = chunk?;
+        file.write_all(&chunk).map_err(failed)?;
+        since_sync += chunk.len();
+        if since_sync >= SYNC_EVERY {
+            // So that nobody else's fsync has to wait for all of it.
+            since_sync = 0;
+            file.sync_data().map_err(failed)?;
+        }
+    }
+    file.sync_all().map_err(failed)?;
+    Ok(())
+}
+
+fn put_in_place(temporary: &Path, path: &Path) -> Result<(), String> {
+    let renamed = std::fs::rename(temporary, path).and_then(|()| {
+        let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+        match folder.as_os_str().is_empty() {
+            true => File::open("."),
+            false => File::open(folder),
+        }?
+        .sync_all()
+    });
+    renamed.map_err(|error| format!("putting {} in place: {error}", path.display()))
+}
+
+/// A file of everything that is locked, in memory (`DEBUG RELOAD`).
+pub fn encode(locked: &Locked<'_>, form: &RdbForm) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_head(&mut out, form.keys.target, &form.facts);
+    let mut selected = None;
+    for (db, shard) in locked.shards() {
+        for entry in shard.entries() {
+            if selected != Some(db) {
+                selected = Some(db);
+                put_select(&mut out, db);
+            }
+            if let Some(text) = put_key(&mut out, entry, &form.keys) {
+                put_string(&mut out, &text, form.keys.target.compress);
+            }
+        }
+    }
+    let mut sum = Checksum::default();
+    sum.update(&out);
+    put_end(&mut out, Some(sum));
+    out
+}
+
+/// Bytes between fsyncs.
+const SYNC_EVERY: usize = 4 << 20;

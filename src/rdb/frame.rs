@@ -1,0 +1,93 @@
+//! Writing an RDB file: what stands around the objects.
+
+use super::checksum::Checksum;
+use super::codes;
+use super::write::{Object, Target, put_length, put_string};
+use crate::execute::{Settings, frequency, idle_seconds};
+use crate::keyspace::{DbIndex, EntryRef, ValueRef};
+use crate::time::UnixMs;
+use std::sync::Arc;
+
+/// What a file tells of how its keys are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// Nothing.
+    Nothing,
+    /// For how long they were not.
+    Idle,
+    /// How often they are.
+    Frequency,
+}
+
+/// How keys are written.
+#[derive(Clone)]
+pub struct KeyForm {
+    /// For whom.
+    pub target: Target,
+    /// What of their use is told.
+    pub usage: Usage,
+    /// The time of the snapshot.
+    pub now: UnixMs,
+    /// For the decay of frequencies.
+    pub settings: Settings,
+}
+
+/// Appends the head of a file with facts about it.
+pub fn put_head(out: &mut Vec<u8>, target: Target, facts: &[(&str, String)]) {
+    let head = match target.version {
+        version @ codes::FIRST_VALKEY.. => format!("VALKEY{version:03}"),
+        version => format!("REDIS{version:04}"),
+    };
+    out.extend_from_slice(head.as_bytes());
+    for (name, value) in facts {
+        out.push(codes::AUX);
+        put_string(out, name.as_bytes(), false);
+        put_string(out, value.as_bytes(), false);
+    }
+}
+
+/// Appends the choice of a database.
+pub fn put_select(out: &mut Vec<u8>, db: DbIndex) {
+    out.push(codes::SELECT);
+    put_length(out, u64::from(db.0));
+}
+
+/// Appends a key and its value; of a large string that can be shared, only what stands before
+/// it, and the string is given to the caller.
+pub fn put_key(out: &mut Vec<u8>, entry: EntryRef<'_>, form: &KeyForm) -> Option<Arc<Vec<u8>>> {
+    if let Some(at) = entry.expiry() {
+        out.push(codes::EXPIRY_MS);
+        out.extend_from_slice(&at.to_le_bytes());
+    }
+    match form.usage {
+        Usage::Nothing => {}
+        Usage::Idle => {
+            out.push(codes::IDLE);
+            put_length(out, u64::from(idle_seconds(entry.clock(), form.now)));
+        }
+        Usage::Frequency => {
+            let count = frequency(entry.clock(), form.now, &form.settings);
+            out.extend_from_slice(&[codes::FREQUENCY, count.min(255) as u8]);
+        }
+    }
+    let object = Object::new(entry.value(), form.target);
+    out.push(object.kind());
+    put_string(out, entry.key(), false);
+    match entry.value() {
+        ValueRef::Shared(text) => Some(Arc::clone(text)),
+        _ => {
+            object.write(out);
+            None
+        }
+    }
+}
+
+/// Appends the end of a file whose checksum so far is `sum`; `None` for a file without one.
+pub fn put_end(out: &mut Vec<u8>, sum: Option<Checksum>) {
+    out.push(codes::END);
+    let sum = sum.map_or(0, |mut sum| {
+        sum.update(&[codes::END]);
+        sum.value()
+    });
+    out.extend_from_slice(&sum.to_le_bytes());
+}

@@ -1,0 +1,94 @@
+//! Entries as the keys of an RDB file.
+
+use super::sink::Piece;
+use super::walker::Instant;
+use crate::keyspace::{DbIndex, EntryRef};
+use crate::rdb::{KeyForm, put_head, put_key, put_select};
+use bytes::Bytes;
+
+/// How an RDB file is made.
+#[derive(Clone)]
+pub struct RdbForm {
+    /// How its keys are written.
+    pub keys: KeyForm,
+    /// What stands at its head.
+    pub facts: Vec<(&'static str, String)>,
+    /// Whether it ends with a checksum.
+    pub checksum: bool,
+}
+
+/// A file in the making, in pieces.
+pub(super) struct Binary {
+    form: RdbForm,
+    done: Vec<Piece>,
+    done_bytes: usize,
+    current: Vec<u8>,
+    selected: Option<DbIndex>,
+}
+
+impl Binary {
+    pub fn new(form: RdbForm) -> Self {
+        Binary {
+            form,
+            done: Vec::new(),
+            done_bytes: 0,
+            current: Vec::new(),
+            selected: None,
+        }
+    }
+
+    pub fn form(&self) -> &RdbForm {
+        &self.form
+    }
+
+    /// Writes the head: where in the stream the snapshot stands belongs to it.
+    pub fn begin(&mut self, replid: String, instant: Instant) {
+        let db = instant.selected.map_or(-1, |db| i64::from(db.0));
+        self.form.facts.extend([
+            ("repl-stream-db", db.to_string()),
+            ("repl-id", replid),
+            ("repl-offset", instant.offset.to_string()),
+        ]);
+        put_head(&mut self.current, self.form.keys.target, &self.form.facts);
+    }
+
+    /// Bytes that have been written and not taken.
+    pub fn len(&self) -> usize {
+        self.done_bytes + self.current.len()
+    }
+
+    /// Takes what has been written.
+    pub fn take(&mut self) -> Vec<Piece> {
+        self.cut();
+        self.done_bytes = 0;
+        std::mem::take(&mut self.done)
+    }
+
+    /// Writes a key.
+    pub fn entry(&mut self, db: DbIndex, entry: EntryRef<'_>) {
+        if self.selected != Some(db) {
+            self.selected = Some(db);
+            put_select(&mut self.current, db);
+        }
+        if let Some(text) = put_key(&mut self.current, entry, &self.form.keys) {
+            // Compressed and copied later, by the thread that sends, under no lock.
+            self.cut();
+            self.done_bytes += text.len();
+            self.done.push(Piece::Text(text));
+        } else if self.current.len() >= CHUNK {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        if !self.current.is_empty() {
+            let room = Vec::with_capacity(CHUNK + CHUNK / 8);
+            let chunk = std::mem::replace(&mut self.current, room);
+            self.done_bytes += chunk.len();
+            self.done.push(Piece::Bytes(Bytes::from(chunk)));
+        }
+    }
+}
+
+/// Bytes of a chunk, about.
+const CHUNK: usize = 64 * 1024;
