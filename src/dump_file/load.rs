@@ -77,6 +77,32 @@ pub fn load_at_start(server: &'static Server) -> Result<bool, LoadError> {
     Ok(true)
 }
 
+/// Loads the file into a keyspace that the caller has locked (`DEBUG RELOAD`).
+///
+/// # Errors
+/// When there is no file or it cannot be loaded.
+pub fn load_locked(
+    server: &Server,
+    rules: &Rules<'_>,
+    put: impl FnMut(DbIndex, Entry) -> bool,
+) -> Result<(), LoadError> {
+    let config = server.config.current();
+    let path = config.dir.join(&config.dbfilename);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(source) => return Err(LoadError::Io { path, source }),
+    };
+    let loaded = FileReader::new(file, config.rdbchecksum)
+        .and_then(|mut reader| load_items(&mut reader, rules, put));
+    match loaded {
+        Ok(loaded) => {
+            server.dump_file.loaded(loaded.keys, loaded.expired);
+            Ok(())
+        }
+        Err(error) => Err(LoadError::Content { path, error }),
+    }
+}
+
 /// Goes on in the history of which the file is a part.
 fn resume(server: &Server, loaded: &Loaded) {
     let Some((replid, offset)) = &loaded.position else {

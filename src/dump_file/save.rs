@@ -116,8 +116,26 @@ fn put_in_place(temporary: &Path, path: &Path) -> Result<(), String> {
     renamed.map_err(|error| format!("putting {} in place: {error}", path.display()))
 }
 
-/// A file of everything that is locked, in memory (`DEBUG RELOAD`).
-pub fn encode(locked: &Locked<'_>, form: &RdbForm) -> Vec<u8> {
+/// Makes the file anew from everything, all of it locked (`DEBUG RELOAD`).
+///
+/// # Errors
+/// What went wrong; the old file is then as it was.
+pub fn save_locked(server: &Server, locked: &Locked<'_>) -> Result<(), String> {
+    let config = server.config.current();
+    let path = config.dir.join(&config.dbfilename);
+    let temporary = config.dir.join(format!("temp-{}.rdb", std::process::id()));
+    let bytes = encode(locked, &form(server, false));
+    let written = File::create(&temporary).and_then(|mut file| {
+        file.write_all(&bytes)?;
+        file.sync_all()
+    });
+    written
+        .map_err(|error| format!("writing {}: {error}", temporary.display()))
+        .and_then(|()| put_in_place(&temporary, &path))
+}
+
+/// A file of everything that is locked, in memory.
+fn encode(locked: &Locked<'_>, form: &RdbForm) -> Vec<u8> {
     let mut out = Vec::new();
     put_head(&mut out, form.keys.target, &form.facts);
     let mut selected = None;

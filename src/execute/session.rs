@@ -135,6 +135,23 @@ impl<'a> SessionContext<'a> {
         look(&locked)
     }
 
+    /// Hands out every shard, all locked at once, to change; nothing of that reaches the log.
+    /// The command must have the scope `Keyspace`.
+    pub fn with_everything_mut<R>(&mut self, change: impl FnOnce(&mut Locked<'static>) -> R) -> R {
+        match self.held.take() {
+            Some(mut held) => {
+                let result = change(&mut held);
+                self.held = Some(held);
+                result
+            }
+            None => {
+                let mut locked = Locked::everything(&self.server.keyspace);
+                self.depends_on(&locked);
+                change(&mut locked)
+            }
+        }
+    }
+
     /// Shows every shard of every database in use, one after the other: no moment at which
     /// all are locked, unless `EXEC` has locked them. The command must have the scope
     /// `Keyspace`.

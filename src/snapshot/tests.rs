@@ -1,10 +1,13 @@
 //! Snapshots under concurrent writers: what comes out is the state of the instant.
 
-use super::sink::Sink;
+use super::RdbForm;
+use super::sink::{Form, Sink};
 use super::walker::{send, stamp, walk};
+use crate::execute::Settings;
 use crate::hash::hash;
 use crate::keyspace::{DbIndex, Keyspace, Kind, Locked, Payload, ValueRef, shard_of};
 use crate::protocol::{Limits, Parsed, RequestReader};
+use crate::rdb::{self, FileReader, Item, KeyForm, Target, Usage};
 use crate::values::hash::{EMPTY, HashMut, HashRef, Ttl, to_table};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -47,7 +50,8 @@ fn a_snapshot_under_writers_is_the_state_of_its_instant() {
         })
         .collect();
     for round in 0..8 {
-        let (expected, chunks, walker) = take(keyspace, 2);
+        let as_file = round % 2 == 1;
+        let (expected, chunks, walker) = take(keyspace, 2, as_file);
         let given_up = round % 5 == 4;
         let text = if given_up {
             drop(chunks);
@@ -57,7 +61,10 @@ fn a_snapshot_under_writers_is_the_state_of_its_instant() {
         };
         walker.join().expect("the walker ends");
         if !given_up {
-            let found = decode(&text);
+            let found = match as_file {
+                true => decode_file(&text),
+                false => decode(&text),
+            };
             assert_eq!(found.len(), expected.len(), "round {round}");
             assert!(found == expected, "round {round}");
         }
@@ -76,7 +83,7 @@ fn epochs_that_come_again_hide_nothing() {
         change(keyspace, n);
     }
     for round in 0..300 {
-        let (expected, chunks, walker) = take(keyspace, 64);
+        let (expected, chunks, walker) = take(keyspace, 64, false);
         if round % 3 == 0 {
             drop(chunks);
             walker.join().expect("the walker ends");
@@ -94,9 +101,18 @@ type Taken = (
     std::thread::JoinHandle<()>,
 );
 
-fn take(keyspace: &'static Keyspace, in_flight: usize) -> Taken {
-    let sink = Arc::new(Sink::default());
+fn take(keyspace: &'static Keyspace, in_flight: usize, as_file: bool) -> Taken {
+    let sink = Arc::new(Sink::new(if as_file {
+        file_form()
+    } else {
+        Form::Commands
+    }));
     let mut locked = Locked::everything(keyspace);
+    let instant = super::Instant {
+        offset: 7,
+        selected: None,
+    };
+    sink.begin(String::new, instant);
     let expected = state(&locked);
     let keys = stamp(keyspace, &mut locked, &sink);
     assert_eq!(keys, expected.len() as u64);
@@ -105,8 +121,51 @@ fn take(keyspace: &'static Keyspace, in_flight: usize) -> Taken {
     let walker = std::thread::spawn(move || {
         walk(keyspace, &sink, &sender, |_| {});
         send(&sink, &sender, 0);
+        let _ = sender.blocking_send(Ok(sink.end(None)));
     });
     (expected, chunks, walker)
+}
+
+fn file_form() -> Form {
+    Form::Rdb(Box::new(RdbForm {
+        keys: KeyForm {
+            target: Target {
+                version: 11,
+                compress: true,
+            },
+            usage: Usage::Idle,
+            now: NOW,
+            settings: Settings::default(),
+        },
+        facts: vec![("ctime", "1".into())],
+        checksum: true,
+    }))
+}
+
+/// Reads a snapshot that is an RDB file; its checksum must be right.
+fn decode_file(file: &[u8]) -> State {
+    let mut reader = FileReader::new(file, true).expect("a head");
+    let mut state = State::new();
+    while let Some(item) = reader.next_item().expect("a good file") {
+        let Item::Key(key) = item else {
+            continue;
+        };
+        let value = match key.value {
+            rdb::Value::String(text) => Value::Text(text),
+            rdb::Value::Hash(fields, expiries) => {
+                let pairs = (0..fields.len() / 2).map(|i| {
+                    let expires_at = expiries.get(i).copied().filter(|at| *at > 0);
+                    let value = fields.get(2 * i + 1).to_vec();
+                    (fields.get(2 * i).to_vec(), (value, expires_at))
+                });
+                Value::Hash(pairs.collect())
+            }
+            other => panic!("{other:?}"),
+        };
+        let old = state.insert((key.db, key.name), (value, key.expires_at));
+        assert!(old.is_none(), "a key comes twice");
+    }
+    state
 }
 
 fn receive(mut chunks: mpsc::Receiver<Result<Bytes, String>>) -> Vec<u8> {

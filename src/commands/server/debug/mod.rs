@@ -1,6 +1,7 @@
 //! `DEBUG`, as far as tests of this server and of client libraries need it.
 
 mod data;
+mod reload;
 
 use super::digest;
 use crate::config::{ClientMemory, Exposure};
@@ -38,6 +39,7 @@ pub(super) fn debug(
             let digest = context.with_everything(|locked| digest::of_everything(locked, now));
             reply.simple(&digest.hex());
         }
+        (b"reload", _) => reload::reload(context, args, reply)?,
         (b"digest-value", _) => digest_value(context, args, reply),
         (b"object", 3) => object(context, args.at(2), reply)?,
         (b"set-active-expire", 3) => {
@@ -268,6 +270,9 @@ const HELP: &[&str] = &[
     "    Check that a value is stored as a quicklist.",
     "SDSLEN <key>",
     "    Show how a key and its string lie in memory.",
+    "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
+    "    Save the RDB file, forget everything and load the file; MERGE replaces keys that are",
+    "    there, NOFLUSH forgets nothing, NOSAVE loads the file that is there.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Stop or resume deleting expired keys that nobody asks for.",
     "SLEEP <seconds>",
