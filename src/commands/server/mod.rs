@@ -23,7 +23,7 @@ use config::{
 };
 use debug::debug;
 use info::info;
-use odds::{lastsave, lolwut, time};
+use odds::{lolwut, time};
 use shutdown::shutdown;
 
 const SERVER: CommandSpec = CommandSpec {
@@ -164,18 +164,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         syntax: "[VERSION version]",
         summary: "Shows the version, with a picture.",
         handler: Handler::Session(lolwut),
-        ..SERVER
-    },
-    CommandSpec {
-        name: "lastsave",
-        since: "1.0.0",
-        arity: 1,
-        flags: Flags::of("loading stale fast"),
-        acl: Acl::and("admin dangerous"),
-        summary: "Tells the Unix time of the last successful save.",
-        complexity: "O(1)",
-        tips: &["nondeterministic_output"],
-        handler: Handler::Session(lastsave),
         ..SERVER
     },
     memory::COMMAND,

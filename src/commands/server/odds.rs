@@ -18,16 +18,6 @@ pub(super) fn time(
     Ok(())
 }
 
-/// Nothing has been saved to an RDB file yet; Redis then answers when it started.
-pub(super) fn lastsave(
-    context: &mut SessionContext<'_>,
-    _args: Args<'_>,
-    reply: &mut Reply<'_>,
-) -> Result<(), WireError> {
-    reply.int(context.server.started_at);
-    Ok(())
-}
-
 pub(super) fn lolwut(
     _context: &mut SessionContext<'_>,
     args: Args<'_>,
