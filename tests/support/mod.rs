@@ -20,6 +20,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Server {
     pub port: u16,
     pub options: Vec<String>,
+    /// What a shell does before it becomes the server.
+    pub before: Option<String>,
     dir: TempDir,
     child: Option<Child>,
 }
@@ -27,9 +29,15 @@ pub struct Server {
 impl Server {
     /// Starts a server on a free port and waits until it answers.
     pub fn start(options: &[&str]) -> Server {
+        Server::start_after(None, options)
+    }
+
+    /// The same after a shell has done something, such as setting limits.
+    pub fn start_after(before: Option<&str>, options: &[&str]) -> Server {
         let mut server = Server {
             port: free_port(),
             options: options.iter().map(|o| (*o).to_owned()).collect(),
+            before: before.map(str::to_owned),
             dir: TempDir::new().expect("a temporary folder"),
             child: None,
         };
@@ -70,7 +78,16 @@ impl Server {
             .append(true)
             .open(self.dir().join("log"))
             .expect("a log file");
-        let child = Command::new(env!("CARGO_BIN_EXE_lockstep-server"))
+        let binary = env!("CARGO_BIN_EXE_lockstep-server");
+        let mut command = match &self.before {
+            None => Command::new(binary),
+            Some(before) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("{before}; exec \"$0\" \"$@\""), binary]);
+                shell
+            }
+        };
+        let child = command
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .arg("--dir")
             .arg(self.dir())
@@ -140,6 +157,11 @@ impl Server {
         let child = self.child.as_ref().expect("a running server");
         let pid = nix::unistd::Pid::from_raw(child.id() as i32);
         nix::sys::signal::kill(pid, signal).expect("a signal");
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a running server").id()
     }
 
     /// SIGSTOP; returns when every thread has stopped.
