@@ -165,12 +165,8 @@ const PROCESS: &[Spec] = &[
     .help("Tell a service supervisor when the server is ready."),
     live("shutdown-timeout", COUNT, "10")
         .help("Seconds that a shutdown waits for replicas to catch up."),
-    live("shutdown-on-sigint", Kind::Shutdown, "default")
-        .flags(Flags::INERT)
-        .help("How SIGINT stops the server."),
-    live("shutdown-on-sigterm", Kind::Shutdown, "default")
-        .flags(Flags::INERT)
-        .help("How SIGTERM stops the server."),
+    live("shutdown-on-sigint", Kind::Shutdown, "default").help("How SIGINT stops the server."),
+    live("shutdown-on-sigterm", Kind::Shutdown, "default").help("How SIGTERM stops the server."),
     live("hz", COUNT, "10")
         .flags(Flags::INERT)
         .help("How often a second background work is looked at."),

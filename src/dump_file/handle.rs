@@ -12,8 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct DumpFile {
     state: Mutex<State>,
     cancelled: AtomicBool,
-    /// What `SHUTDOWN` said of saving.
-    at_shutdown: Mutex<Option<bool>>,
 }
 
 #[derive(Default)]
@@ -149,16 +147,6 @@ impl DumpFile {
             tracing::info!(changes, "saving");
             self.start(server);
         }
-    }
-
-    /// Says whether a stop is to save, whatever the save points say.
-    pub fn set_at_shutdown(&self, save: Option<bool>) {
-        *self.at_shutdown.lock() = save;
-    }
-
-    /// What was said of it.
-    pub fn at_shutdown(&self) -> Option<bool> {
-        *self.at_shutdown.lock()
     }
 
     /// Takes note of what was loaded: nothing has changed since.

@@ -35,6 +35,11 @@ pub enum After {
 pub enum BlockOn {
     /// The end of `CLIENT PAUSE`; the request is executed then.
     Pause,
+    /// The end of the process, or that stopping was called off.
+    Shutdown {
+        /// Which request to stop.
+        seq: u64,
+    },
     /// `WAIT`: so many replicas at the offset; answered with their number.
     Replicas {
         /// How many.

@@ -502,7 +502,7 @@ impl<'w> Connection<'w> {
             }
             After::Block(on) => {
                 let deadline = match on {
-                    BlockOn::Pause | BlockOn::Save { .. } => None,
+                    BlockOn::Pause | BlockOn::Save { .. } | BlockOn::Shutdown { .. } => None,
                     BlockOn::Replicas { deadline, .. } | BlockOn::Files { deadline, .. } => {
                         deadline
                     }

@@ -47,6 +47,16 @@ impl Pause {
         }));
     }
 
+    /// Lets writes go on that another stop has held back, unless a pause is on.
+    pub fn resume(&self, server: &Server) {
+        let state = self.0.lock();
+        if state.until.is_none() {
+            server.gates.set(Gates::PAUSED_WRITES, false);
+        }
+        drop(state);
+        server.wake_ack_waiters();
+    }
+
     /// Ends the pause, if one is on, and lets the waiting go on.
     pub fn end(&self, server: &Server) {
         let mut state = self.0.lock();

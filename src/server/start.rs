@@ -3,7 +3,7 @@
 use super::cron;
 use super::live::LiveValues;
 use super::state::Server;
-use super::stop;
+use super::stop::{self, StopRequest};
 use crate::commit::Rules;
 use crate::config::{AppendFsync, Config, ConfigHandle};
 use crate::dump_file;
@@ -154,8 +154,8 @@ async fn serve(server: &'static Server, sockets: Vec<Socket>) -> Result<(), Star
     server.gates.set(Gates::LOADING, true);
     tokio::select! {
         loaded = load(server) => loaded?,
-        why = signals.stop_requested(server) => {
-            tracing::info!(why, "stopped while loading");
+        request = signals.stop_requested(server) => {
+            tracing::info!(why = request.why, "stopped while loading");
             return Ok(());
         }
     }
@@ -165,11 +165,20 @@ async fn serve(server: &'static Server, sockets: Vec<Socket>) -> Result<(), Star
     server.gates.set(Gates::LOADING, false);
     tokio::task::spawn_local(cron::run(server));
     tracing::info!(port = config.port, "ready to accept connections");
-    let why = signals.stop_requested(server).await;
-    tracing::info!(why, "stopping");
-    tokio::select! {
-        () = stop::gracefully(server) => {}
-        _ = signals.stop_requested(server) => tracing::warn!("stopping at once"),
+    loop {
+        let request = signals.stop_requested(server).await;
+        tracing::info!(why = request.why, "stopping");
+        tokio::select! {
+            may_end = stop::gracefully(server, request.flags) => {
+                if may_end {
+                    break;
+                }
+            }
+            _ = signals.stop_requested(server) => {
+                tracing::warn!("stopping at once");
+                break;
+            }
+        }
     }
     if let Some(path) = &config.unixsocket {
         let _ = std::fs::remove_file(path);
@@ -247,18 +256,20 @@ impl Signals {
         })
     }
 
-    /// Waits until somebody wants the server to stop; says who.
-    async fn stop_requested(&mut self, server: &'static Server) -> String {
-        let mut stopping = server.stopping.subscribe();
-        tokio::select! {
-            request = stopping.wait_for(Option::is_some) => {
-                let why = request.ok().and_then(|why| why.clone());
-                server.stopping.send_replace(None);
-                why.unwrap_or_default()
+    /// Waits until somebody wants the server to stop.
+    async fn stop_requested(&mut self, server: &'static Server) -> StopRequest {
+        let (why, flags) = tokio::select! {
+            request = server.stopping.asked() => return request,
+            _ = self.terminate.recv() => {
+                ("SIGTERM received", server.config.current().shutdown_on_sigterm)
             }
-            _ = self.terminate.recv() => "SIGTERM received".into(),
-            _ = self.interrupt.recv() => "SIGINT received".into(),
-        }
+            _ = self.interrupt.recv() => {
+                ("SIGINT received", server.config.current().shutdown_on_sigint)
+            }
+        };
+        server.stopping.note_signal();
+        let why = why.to_owned();
+        StopRequest { why, flags }
     }
 }
 

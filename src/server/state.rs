@@ -4,9 +4,10 @@ use super::eviction::Evictor;
 use super::live::{Live, OutputLimit};
 use super::pause::Pause;
 use super::stats::Stats;
+use super::stop::Stopping;
 use crate::aof::Aof;
 use crate::commit::{AckLevel, Event, Rules, Watermarks};
-use crate::config::ConfigHandle;
+use crate::config::{ConfigHandle, ShutdownFlags};
 use crate::coordination::{Authority, LocalAuthority, Parts};
 use crate::dump_file::DumpFile;
 use crate::execute::{BlockOn, Garbage, Gates, Settings};
@@ -78,8 +79,8 @@ pub struct Server {
     garbage: Mutex<Sender<Garbage>>,
     /// Connections that wait for acknowledgements (`WAIT`).
     ack_waiters: Mutex<Vec<Waker>>,
-    /// Set when the server should stop; the text says why.
-    pub stopping: tokio::sync::watch::Sender<Option<String>>,
+    /// Whether the server is to stop.
+    pub stopping: Stopping,
 }
 
 impl Server {
@@ -114,7 +115,7 @@ impl Server {
             workers: OnceLock::new(),
             garbage: Mutex::new(garbage),
             ack_waiters: Mutex::new(Vec::new()),
-            stopping: tokio::sync::watch::channel(None).0,
+            stopping: Stopping::default(),
             config,
         }));
         server.apply_config();
@@ -237,6 +238,13 @@ impl Server {
                 }
                 None => false,
             },
+            BlockOn::Shutdown { seq } => {
+                let failed = self.stopping.has_failed(*seq);
+                if failed {
+                    reply.error(&SHUTDOWN_FAILED);
+                }
+                failed
+            }
             BlockOn::Replicas { count, offset, .. } => {
                 let reached = self.replication.count_acked(AckLevel::Applied, *offset);
                 if reached < *count && !timed_out {
@@ -360,9 +368,11 @@ impl Server {
 
     /// Asks the server to stop.
     pub fn stop(&self, why: &str) {
-        self.stopping.send_replace(Some(why.to_owned()));
+        self.stopping.ask(why, ShutdownFlags::FORCE);
     }
 }
+
+const SHUTDOWN_FAILED: WireError = WireError::fixed("ERR Errors trying to SHUTDOWN. Check logs.");
 
 /// Values that take long to free must not be freed by a thread that executes commands.
 fn spawn_free_thread(rubbish: Receiver<Garbage>, server: &'static Server) {

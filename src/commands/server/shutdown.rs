@@ -1,43 +1,50 @@
 //! SHUTDOWN.
 
-use crate::execute::{After, SessionContext};
+use crate::config::ShutdownFlags;
+use crate::execute::{After, BlockOn, SessionContext};
 use crate::protocol::{Args, Reply, WireError, errors};
 
-/// Stops the server. The client gets no reply but the end of the connection, as in Redis.
+/// Stops the server. The client gets no reply but the end of the connection, as in Redis,
+/// unless stopping is called off.
 ///
 /// Stopping is always orderly: what the append-only file holds back is written and fsynced.
-/// `NOW` and `FORCE` ask to skip waits and to ignore failures; there are none to skip.
+/// `NOW` does not wait for replicas, `FORCE` goes even if the data cannot be saved, `ABORT`
+/// calls off what another client has begun.
 pub(super) fn shutdown(
     context: &mut SessionContext<'_>,
     args: Args<'_>,
-    _reply: &mut Reply<'_>,
+    reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    let (mut save, mut nosave, mut hurry, mut abort) = (false, false, false, false);
+    let (mut flags, mut abort) = (ShutdownFlags::empty(), false);
     for at in 1..args.len() {
-        let flag = if args.is(at, "save") {
-            &mut save
+        if args.is(at, "save") {
+            flags |= ShutdownFlags::SAVE;
         } else if args.is(at, "nosave") {
-            &mut nosave
-        } else if args.is(at, "now") || args.is(at, "force") {
-            &mut hurry
+            flags |= ShutdownFlags::NOSAVE;
+        } else if args.is(at, "now") {
+            flags |= ShutdownFlags::NOW;
+        } else if args.is(at, "force") {
+            flags |= ShutdownFlags::FORCE;
         } else if args.is(at, "abort") {
-            &mut abort
+            abort = true;
         } else {
             return Err(errors::SYNTAX);
-        };
-        *flag = true;
+        }
     }
-    if save && nosave || abort && (save || nosave || hurry) {
+    let both = flags.contains(ShutdownFlags::SAVE | ShutdownFlags::NOSAVE);
+    if both || abort && !flags.is_empty() {
         return Err(errors::SYNTAX);
     }
+    let server = context.server;
     if abort {
-        // Stopping begins at once, so that there is never one to call off.
-        return Err(WireError::fixed("ERR No shutdown in progress."));
+        if !server.stopping.call_off() {
+            return Err(WireError::fixed("ERR No shutdown in progress."));
+        }
+        reply.ok();
+        return Ok(());
     }
-    let wish = if save || nosave { Some(save) } else { None };
-    context.server.dump_file.set_at_shutdown(wish);
     tracing::warn!(client = %context.client.info.addr, "SHUTDOWN requested");
-    context.server.stop("SHUTDOWN");
-    context.after = After::Close;
+    let seq = server.stopping.ask("SHUTDOWN", flags);
+    context.after = After::Block(BlockOn::Shutdown { seq });
     Ok(())
 }
