@@ -101,6 +101,13 @@ GRAMMAR: list[tuple[str, int, list[str]]] = [
     ("BITFIELD KEY [OVERFLOW (WRAP|SAT|FAIL)] <(SET|INCRBY) INTTYPE BITAT INT>", 4, []),
     ("BITFIELD KEY GET INTTYPE BITAT INCRBY INTTYPE #SMALL INT GET INTTYPE BITAT", 2, []),
     ("BITFIELD_RO KEY <GET INTTYPE BITAT>", 1, []),
+    # hyperloglog
+    ("PFADD KEY [<VALUE>]", 4, []),
+    ("PFADD KEY <MEMBER> <VALUE> <FIELD>", 3, []),
+    ("PFCOUNT KEY", 3, []),
+    ("PFCOUNT <KEY>", 2, []),
+    ("PFMERGE KEY [<KEY>]", 2, []),
+    ("PFDEBUG (ENCODING|DECODE|TODENSE) KEY", 1, []),
     ("DEL <KEY>", 3, []),
     ("UNLINK <KEY>", 2, []),
     ("EXISTS <KEY>", 3, []),
@@ -205,7 +212,8 @@ def commands(seed: int, count: int) -> list[tuple[list[bytes], list[str]]]:
     for _ in range(count):
         template, _, masks = rng.choices(GRAMMAR, weights)[0]
         words = produce(rng, template)
-        if rng.random() < 0.06 and len(words) > 1:
+        # What another SPOP removes would be chance, and the servers would hold different things from then on.
+        if rng.random() < 0.06 and len(words) > 1 and words[0] != "SPOP":
             place = rng.randrange(1, len(words))
             fate = rng.random()
             if fate < 0.4:
@@ -214,8 +222,8 @@ def commands(seed: int, count: int) -> list[tuple[list[bytes], list[str]]]:
                 del words[place]
             else:
                 words.insert(place, rng.choice(ODD))
-        if words[0] == "HRANDFIELD":
-            masks = ["shape"] if len(words) != 2 and words[2:3] != ["100"] else masks
+        if words[0] in ("HRANDFIELD", "SRANDMEMBER"):
+            masks = ["any"] if len(words) == 2 else masks if words[2:3] == ["100"] else ["shape"]
         sequence.append(([word.encode("latin-1") for word in words], masks))
     return sequence
 

@@ -14,6 +14,7 @@ pub mod expire;
 pub mod generic;
 pub mod handler;
 pub mod hashes;
+pub mod hyperloglog;
 pub mod introspection;
 pub mod key_positions;
 pub mod persistence;

@@ -492,9 +492,7 @@ const ENCODINGS: &[Spec] = &[
         .alias(&["zset-max-ziplist-value"])
         .flags(Flags::INERT)
         .help("Longest member of a packed sorted set, in bytes."),
-    live("hll-sparse-max-bytes", BYTES, "3000")
-        .flags(Flags::INERT)
-        .help("Most bytes of a sparse HyperLogLog."),
+    live("hll-sparse-max-bytes", BYTES, "3000").help("Most bytes of a sparse HyperLogLog."),
     live("stream-node-max-bytes", BYTES, "4096")
         .flags(Flags::INERT)
         .help("Most bytes of a packed piece of a stream."),

@@ -145,7 +145,8 @@ pub fn dispatch(
             let mut locked =
                 run::lock(&batch.server.keyspace, spec, args, client.db, batch.scratch);
             let frame = frame(batch, client);
-            let result = if batch.server.gates.has(Gates::READ_ONLY) {
+            let writes = spec.flags.contains(Flags::WRITE);
+            let result = if writes && batch.server.gates.has(Gates::READ_ONLY) {
                 // The role changed between the gates and the locks.
                 Err(errors::READ_ONLY)
             } else {

@@ -242,10 +242,20 @@ impl Field {
         }
         match overflow {
             Overflow::Wrap => Some(self.interpret(wide as u128)),
-            Overflow::Saturate if wide > most => Some(most as i64),
+            Overflow::Saturate if wide > most || self.is_too_far(wanted) => Some(most as i64),
             Overflow::Saturate => Some(least as i64),
             Overflow::Fail => None,
         }
+    }
+
+    /// Redis computes in 64 bits how far it is from a value to the greatest that a field can
+    /// hold. For the smallest values of all that overflows, and they count as too large.
+    fn is_too_far(self, wanted: Wanted) -> bool {
+        let Wanted::Value(value) = wanted else {
+            return false;
+        };
+        let distance = self.bounds().1 - i128::from(value);
+        self.signed && self.bits < 64 && distance > i128::from(i64::MAX)
     }
 
     fn mask(self) -> u128 {

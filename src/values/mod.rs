@@ -2,6 +2,7 @@
 
 pub mod bitmap;
 pub mod hash;
+pub mod hyperloglog;
 pub mod lcs;
 pub mod list;
 pub mod packed;
