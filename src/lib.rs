@@ -18,6 +18,7 @@ pub mod observe;
 pub mod protocol;
 pub mod rdb;
 pub mod replication;
+pub mod scripting;
 pub mod server;
 pub mod snapshot;
 pub mod values;

@@ -22,6 +22,7 @@ pub mod persistence;
 mod replay_tests;
 pub mod replication;
 pub mod sample_calls;
+pub mod scripting;
 pub mod server;
 pub mod sets;
 pub mod spec;

@@ -156,7 +156,13 @@ fn replicaof(
 /// and `EXEC` holds locks.
 fn change_role(context: &SessionContext<'_>, change: impl FnOnce() + Send + 'static) {
     match context.server.workers().first() {
-        Some(worker) if context.in_transaction() => worker.run(Box::new(move |_| change())),
+        Some(worker) if context.in_transaction() => worker.run(Box::new(move |worker| {
+            let server = worker.server;
+            tokio::task::spawn_local(async move {
+                server.scripts.none_running().await;
+                change();
+            });
+        })),
         _ => change(),
     }
 }

@@ -217,6 +217,8 @@ bitflags! {
         const ALLOW_BUSY = 1 << 19;
         /// Only where the configuration allows it (DEBUG, MODULE); never shown.
         const PROTECTED = 1 << 20;
+        /// Runs a script; never shown.
+        const SCRIPT = 1 << 21;
     }
 
     /// The ACL categories, bit by bit in the order in which they are shown.
@@ -321,6 +323,7 @@ impl Flags {
         ("movablekeys", Flags::MOVABLEKEYS.bits()),
         ("allow_busy", Flags::ALLOW_BUSY.bits()),
         ("protected", Flags::PROTECTED.bits()),
+        ("script", Flags::SCRIPT.bits()),
     ];
 
     /// Flags from words; an unknown word does not compile.
@@ -330,7 +333,11 @@ impl Flags {
 
     /// The words that `COMMAND INFO` shows, in order.
     pub fn shown(self) -> impl Iterator<Item = &'static str> + Clone {
-        let shown = self.difference(Flags::MAY_REPLICATE.union(Flags::PROTECTED));
+        let shown = self.difference(
+            Flags::MAY_REPLICATE
+                .union(Flags::PROTECTED)
+                .union(Flags::SCRIPT),
+        );
         words_of(shown.bits(), Flags::NAMES)
     }
 }

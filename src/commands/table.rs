@@ -22,6 +22,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     super::connection::COMMANDS,
     super::replication::COMMANDS,
     super::transactions::COMMANDS,
+    super::scripting::COMMANDS,
     super::server::COMMANDS,
     super::persistence::COMMANDS,
     super::cluster::COMMANDS,

@@ -100,7 +100,7 @@ fn every_write_command_replays() {
         run_sequence(seed);
         return;
     }
-    let first = crate::time::unix_micros() as u64;
+    let first = crate::time::unix_micros();
     for seed in (first..).take(SEQUENCES as usize) {
         run_sequence(seed);
     }

@@ -444,7 +444,6 @@ const KEYSPACE: &[Spec] = &[
         .help("Keys remembered for client-side caching."),
     live("busy-reply-threshold", LONG, "5000")
         .alias(&["lua-time-limit"])
-        .flags(Flags::INERT)
         .help("Milliseconds after which others are told that a script is running."),
     inert(
         "activerehashing",

@@ -92,8 +92,13 @@ impl Applier {
         }
         let spec = resolve(args)?;
         self.scratch.hashes.clear();
-        let keyspace = &self.server.keyspace;
-        let mut locked = run::lock(keyspace, spec, args, self.db, &mut self.scratch);
+        // What the stream says cannot be refused: a slow script is waited for.
+        let mut locked = loop {
+            let locked = run::lock(self.server, spec, args, self.db, &mut self.scratch);
+            if let Some(locked) = locked {
+                break locked;
+            }
+        };
         self.run(spec, self.db, args, &mut locked)
     }
 

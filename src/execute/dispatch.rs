@@ -51,6 +51,8 @@ impl Gates {
     pub const TOO_FEW_REPLICAS: u32 = 1 << 9;
     /// Snapshots cannot be saved: writes are refused.
     pub const SAVE_ERROR: u32 = 1 << 10;
+    /// A script has been running for longer than `busy-reply-threshold`.
+    pub const BUSY: u32 = 1 << 11;
 
     /// Sets or clears a condition.
     pub fn set(&self, gate: u32, on: bool) {
@@ -85,6 +87,8 @@ pub struct Batch<'a> {
     pub scratch: &'a mut Scratch,
     /// Counts and times the commands.
     pub clock: CommandClock<'a>,
+    /// Whether the batch is executed outside the runtime, as scripts are.
+    pub aside: bool,
 }
 
 /// Executes one request and writes its reply. `Done` says what the reply must wait for.
@@ -122,12 +126,17 @@ pub fn dispatch(
     {
         return (Done::default(), After::Block(super::BlockOn::Pause));
     }
+    if !batch.aside && runs_scripts(spec, client) {
+        return (Done::default(), After::Block(super::BlockOn::Aside));
+    }
     batch.clock.begins(command);
     let start = reply.position();
     let (result, done, after) = match spec.handler {
         Handler::Read(handler) => {
-            let mut locked =
-                run::lock(&batch.server.keyspace, spec, args, client.db, batch.scratch);
+            let locked = run::lock(batch.server, spec, args, client.db, batch.scratch);
+            let Some(mut locked) = locked else {
+                return refuse(batch, client, Some(command), &errors::BUSY_SCRIPT, reply);
+            };
             let frame = frame(batch, client);
             let result = run::read(&frame, handler, args, &mut locked, batch.scratch, reply);
             let expired = run::commit(&frame, &mut locked, batch.scratch);
@@ -142,8 +151,10 @@ pub fn dispatch(
             )
         }
         Handler::Write(handler) => {
-            let mut locked =
-                run::lock(&batch.server.keyspace, spec, args, client.db, batch.scratch);
+            let locked = run::lock(batch.server, spec, args, client.db, batch.scratch);
+            let Some(mut locked) = locked else {
+                return refuse(batch, client, Some(command), &errors::BUSY_SCRIPT, reply);
+            };
             let frame = frame(batch, client);
             let writes = spec.flags.contains(Flags::WRITE);
             let result = if writes && batch.server.gates.has(Gates::READ_ONLY) {
@@ -339,10 +350,28 @@ fn node_gates(
     if gates & Gates::STALE != 0 && !flags.contains(Flags::STALE) {
         return Err(errors::MASTER_DOWN);
     }
+    if gates & Gates::BUSY != 0 && !runs_while_busy(spec, client) {
+        return Err(errors::BUSY_SCRIPT);
+    }
     if gates & Gates::LOADING != 0 && !flags.contains(Flags::LOADING) {
         return Err(errors::LOADING);
     }
     Ok(())
+}
+
+/// Whether the command runs a script, or a transaction with one in it.
+#[inline]
+fn runs_scripts(spec: &CommandSpec, client: &Client) -> bool {
+    let one = spec.flags.contains(Flags::SCRIPT);
+    one || spec.name == "exec" && client.transaction.any_flag(Flags::SCRIPT)
+}
+
+/// Whether the command is executed while a script holds all locks: it must not need any.
+fn runs_while_busy(spec: &CommandSpec, client: &Client) -> bool {
+    spec.flags.contains(Flags::ALLOW_BUSY)
+        && spec.name != "watch"
+        && (client.transaction.watching() == 0
+            || !matches!(spec.name, "unwatch" | "discard" | "reset"))
 }
 
 /// Commands that act on the open transaction rather than join it.

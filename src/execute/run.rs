@@ -71,24 +71,27 @@ pub struct Done {
     pub wrote: bool,
 }
 
-/// Locks what a command needs.
+/// Locks what a command needs; `None` if a script holds it for too long.
 #[inline]
 pub(super) fn lock(
-    keyspace: &'static Keyspace,
+    server: &'static Server,
     spec: &CommandSpec,
     args: Args<'_>,
     db: DbIndex,
     scratch: &mut Scratch,
-) -> Locked<'static> {
+) -> Option<Locked<'static>> {
+    let keyspace = &server.keyspace;
+    let give_up = || server.scripts.is_slow();
     scratch.hashes.clear();
     if spec.scope == Scope::Keys
         && let Some(key) = key_positions::only_key(spec, args)
     {
-        return Locked::one(keyspace, db, shard_of(scratch.hashes.hash_only_key(key)));
+        let shard = shard_of(scratch.hashes.hash_only_key(key));
+        return Locked::one_unless(keyspace, db, shard, give_up);
     }
     scratch.places.clear();
     places(keyspace, spec, args, db, &mut scratch.places);
-    Locked::several(keyspace, &mut scratch.places)
+    Locked::several_unless(keyspace, &mut scratch.places, give_up)
 }
 
 /// The shards that a command needs.

@@ -35,6 +35,8 @@ pub enum After {
 pub enum BlockOn {
     /// The end of `CLIENT PAUSE`; the request is executed then.
     Pause,
+    /// A script's turn outside the runtime; the request is executed then.
+    Aside,
     /// The end of the process, or that stopping was called off.
     Shutdown {
         /// Which request to stop.

@@ -127,9 +127,14 @@ impl Transaction {
     /// Stops watching.
     pub fn unwatch(&mut self, server: &'static Server) {
         for watched in self.watched.drain(..) {
-            let database = server.keyspace.database(watched.db);
-            let mut shard = database.shard(watched.shard()).lock();
-            shard.unwatch(&watched.key, watched.flag(&self.touched));
+            // A script that holds the shard may run below this very call. The flag then stays
+            // until somebody watches the key again.
+            let give_up = || server.scripts.is_running();
+            let (db, shard) = (watched.db, watched.shard());
+            if let Some(mut locked) = Locked::one_unless(&server.keyspace, db, shard, give_up) {
+                let shard = locked.shard_mut(db, shard);
+                shard.unwatch(&watched.key, watched.flag(&self.touched));
+            }
         }
         self.touched = Arc::new(AtomicBool::new(false));
     }
@@ -183,7 +188,10 @@ pub fn exec(context: &mut SessionContext<'_>, reply: &mut Reply<'_>) -> Result<(
         return Err(errors::EXEC_ABORT);
     }
     let queue = std::mem::take(&mut transaction.queue);
-    let mut locked = lock_all(context, &queue);
+    let Some(mut locked) = lock_all(context, &queue) else {
+        context.client.transaction.end(context.server);
+        return Err(errors::BUSY_SCRIPT);
+    };
     if role_has_changed(context) {
         drop(locked);
         context.client.transaction.end(context.server);
@@ -239,11 +247,11 @@ fn frame_of<'a>(context: &SessionContext<'a>) -> Frame<'a> {
 }
 
 /// Locks everything that the queued commands and the watched keys need. A queued `SELECT`
-/// changes the database of the commands after it.
+/// changes the database of the commands after it. `None` if a script holds some for too long.
 fn lock_all(
     context: &mut SessionContext<'_>,
     queue: &[(&'static Command, OwnedArgs)],
-) -> Locked<'static> {
+) -> Option<Locked<'static>> {
     let keyspace = &context.server.keyspace;
     let mut places = std::mem::take(&mut context.scratch.places);
     places.clear();
@@ -269,7 +277,8 @@ fn lock_all(
             _ => {}
         }
     }
-    let locked = Locked::several(keyspace, &mut places);
+    let server = context.server;
+    let locked = Locked::several_unless(keyspace, &mut places, || server.scripts.is_slow());
     context.scratch.places = places;
     locked
 }

@@ -5,7 +5,8 @@
 
 use super::database::{DbIndex, Keyspace, SHARDS};
 use super::shard::Shard;
-use parking_lot::MutexGuard;
+use crate::time::Duration;
+use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
 /// Locked shards; they are unlocked when this is dropped.
@@ -47,6 +48,46 @@ impl<'k> Locked<'k> {
                 })
                 .collect(),
         }
+    }
+
+    /// Locks one shard, unless `give_up` becomes true while another thread holds it.
+    #[inline]
+    pub fn one_unless(
+        keyspace: &'k Keyspace,
+        db: DbIndex,
+        shard: usize,
+        give_up: impl Fn() -> bool,
+    ) -> Option<Self> {
+        let lock = acquire(keyspace.database(db).shard(shard), give_up)?;
+        let mut guards = SmallVec::new();
+        guards.push(Guard {
+            db,
+            shard: shard as u32,
+            lock,
+        });
+        Some(Locked { guards })
+    }
+
+    /// Locks several shards like [`Locked::several`], unless `give_up` becomes true while
+    /// another thread holds one of them.
+    pub fn several_unless(
+        keyspace: &'k Keyspace,
+        places: &mut Vec<(DbIndex, usize)>,
+        give_up: impl Fn() -> bool,
+    ) -> Option<Self> {
+        places.sort_unstable();
+        places.dedup();
+        let guards = places
+            .iter()
+            .map(|(db, shard)| {
+                Some(Guard {
+                    db: *db,
+                    shard: *shard as u32,
+                    lock: acquire(keyspace.database(*db).shard(*shard), &give_up)?,
+                })
+            })
+            .collect::<Option<_>>()?;
+        Some(Locked { guards })
     }
 
     /// Locks a whole database.
@@ -127,3 +168,23 @@ impl<'k> Locked<'k> {
             .expect("the command locked the shards of its keys")
     }
 }
+
+/// Locks a shard. Whoever finds it locked asks now and then whether to give up: a script may
+/// hold it for long.
+#[inline]
+fn acquire(shard: &Mutex<Shard>, give_up: impl Fn() -> bool) -> Option<MutexGuard<'_, Shard>> {
+    if let Some(guard) = shard.try_lock() {
+        return Some(guard);
+    }
+    loop {
+        if let Some(guard) = shard.try_lock_for(PATIENCE) {
+            return Some(guard);
+        }
+        if give_up() {
+            return None;
+        }
+    }
+}
+
+/// How long to wait for a shard between two looks around.
+const PATIENCE: Duration = Duration::from_millis(10);

@@ -313,7 +313,10 @@ impl Shard {
 
     /// Raises `flag` when the key is next touched.
     pub fn watch(&mut self, key: &[u8], flag: WatchFlag) {
-        self.watched.entry(key.into()).or_default().push(flag);
+        let flags = self.watched.entry(key.into()).or_default();
+        // Flags that nobody else holds were left behind.
+        flags.retain(|flag| Arc::strong_count(flag) > 1);
+        flags.push(flag);
     }
 
     /// Takes the flag off the key.

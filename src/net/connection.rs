@@ -4,14 +4,15 @@ use super::client::{Client, ReplyMode};
 use super::output::{Output, Sent};
 use super::registry::{ClientInfo, Names};
 use super::stream::Stream;
-use super::window::Filled;
+use super::window::{Filled, Window};
 use super::worker::Worker;
 use crate::commit::{AckLevel, Verdict, Wait};
-use crate::execute::{After, Batch, BlockOn, Done, Request, dispatch};
+use crate::execute::{After, Batch, BlockOn, Done, Request, Scratch, dispatch};
 use crate::protocol::{Args, Limits, Reply, RequestReader, WireError};
 use crate::server::{CommandClock, Server};
 use crate::time::{self, Instant, UnixMs};
 use parking_lot::Mutex;
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -22,16 +23,35 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 /// Serves a client until it goes.
 pub async fn serve(worker: &Rc<Worker>, stream: Stream) {
-    let mut connection = Connection::new(worker, stream);
-    worker
-        .server
-        .clients
-        .add(Arc::clone(&connection.client.info));
-    let end = poll_fn(|cx| connection.poll(cx)).await;
-    worker.server.clients.remove(connection.client.id);
-    connection.client.end_transaction(worker.server);
+    let connection = Connection::new(worker, stream);
+    let info = Arc::clone(&connection.client.info);
+    worker.server.clients.add(Arc::clone(&info));
+    let connection = Rc::new(RefCell::new(connection));
+    let end = poll_fn(|cx| {
+        // While a script of it runs, the connection is the script's.
+        let Ok(mut polled) = connection.try_borrow_mut() else {
+            return Poll::Pending;
+        };
+        let result = polled.poll(cx);
+        if result.is_pending() && polled.aside == Aside::Wanted {
+            polled.aside = Aside::Queued;
+            let own = Rc::clone(&connection);
+            worker.run_aside(Box::new(move || own.borrow_mut().execute_aside()));
+        }
+        result
+    })
+    .await;
+    worker.server.clients.remove(info.id);
+    connection.borrow_mut().aside = Aside::Ended;
+    let Ok(connection) = Rc::try_unwrap(connection) else {
+        // Its script was about to begin: there is nothing to hand on.
+        return;
+    };
+    let Connection {
+        stream, mut client, ..
+    } = connection.into_inner();
+    client.end_transaction(worker.server);
     if let End::Replicate { replid, offset } = end {
-        let Connection { stream, client, .. } = connection;
         crate::replication::serve_replica(worker, stream, client, replid, offset).await;
     }
 }
@@ -44,8 +64,21 @@ enum End {
     Replicate { replid: String, offset: i64 },
 }
 
-struct Connection<'w> {
-    worker: &'w Rc<Worker>,
+/// Whether the connection's requests wait to be executed outside the runtime: scripts are,
+/// so that the other tasks of the thread can run when one takes long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Aside {
+    No,
+    /// The next request is a script.
+    Wanted,
+    /// The worker has been told.
+    Queued,
+    /// The connection is gone.
+    Ended,
+}
+
+struct Connection {
+    worker: Rc<Worker>,
     stream: Stream,
     client: Client,
     reader: RequestReader,
@@ -55,6 +88,7 @@ struct Connection<'w> {
     /// No more requests are taken; the connection ends when everything has been sent.
     closing: bool,
     blocked: Option<Blocked>,
+    aside: Aside,
     /// The offset for which the worker has been asked to wake this connection.
     asked_for: Option<(AckLevel, u64)>,
     replicate: Option<(String, i64)>,
@@ -78,8 +112,8 @@ struct Blocked {
     timer: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
-impl<'w> Connection<'w> {
-    fn new(worker: &'w Rc<Worker>, stream: Stream) -> Self {
+impl Connection {
+    fn new(worker: &Rc<Worker>, stream: Stream) -> Self {
         let server = worker.server;
         let now = time::unix_ms();
         let info = Arc::new(ClientInfo {
@@ -116,7 +150,8 @@ impl<'w> Connection<'w> {
             waker: Mutex::new(None),
         });
         Connection {
-            worker,
+            worker: Rc::clone(worker),
+            aside: Aside::No,
             stream,
             client: Client::new(info, !server.requires_password()),
             reader: RequestReader::default(),
@@ -138,6 +173,10 @@ impl<'w> Connection<'w> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.remember_waker(cx);
+        if self.worker.is_held_by_script() {
+            self.worker.wake_after_script(cx.waker());
+            return Poll::Pending;
+        }
         // A client that never stops sending must not starve the others of its worker.
         for _ in 0..READS_PER_TURN {
             if self.client.info.killed.load(Ordering::Relaxed) {
@@ -280,7 +319,7 @@ impl<'w> Connection<'w> {
             self.execute_pending();
             return Poll::Ready(true);
         }
-        let worker = Rc::clone(self.worker);
+        let worker = Rc::clone(&self.worker);
         let mut shared = worker.read_buffer.borrow_mut();
         if !self.pending.is_empty() {
             return self.poll_read_more(cx);
@@ -364,21 +403,53 @@ impl<'w> Connection<'w> {
         }
     }
 
+    /// Executes a script and what was received behind it. Runs outside the runtime, so that
+    /// the worker can let its other tasks run in between.
+    fn execute_aside(&mut self) {
+        if self.aside != Aside::Queued {
+            return;
+        }
+        self.aside = Aside::No;
+        self.blocked = None;
+        let mut bytes = std::mem::take(&mut self.pending);
+        let worker = Rc::clone(&self.worker);
+        // The worker's own buffers stay for those who run meanwhile.
+        let mut scratch = worker.spare_scratch.take();
+        let mut window = Window::default();
+        let used = self.execute_with(&bytes, true, &mut scratch, &mut window);
+        worker.spare_scratch.replace(scratch);
+        bytes.drain(..used);
+        self.pending = bytes;
+        self.client.info.wake();
+    }
+
     /// Executes the requests in `bytes` and says how many bytes they took.
     fn execute(&mut self, bytes: &[u8]) -> usize {
-        let worker = Rc::clone(self.worker);
+        let worker = Rc::clone(&self.worker);
+        let mut scratch = worker.scratch.borrow_mut();
+        let mut window = worker.window.borrow_mut();
+        self.execute_with(bytes, false, &mut scratch, &mut window)
+    }
+
+    fn execute_with(
+        &mut self,
+        bytes: &[u8],
+        aside: bool,
+        scratch: &mut Scratch,
+        window: &mut Window,
+    ) -> usize {
+        let worker = Rc::clone(&self.worker);
         let server = worker.server;
         let settings = worker.settings();
         let now = time::unix_ms();
-        let mut scratch = worker.scratch.borrow_mut();
         let mut batch = Batch {
             server,
             settings: &settings,
             now,
-            scratch: &mut scratch,
+            scratch,
+            aside,
             clock: CommandClock::new(&worker.counts, settings.tracks_latency),
         };
-        let mut window = worker.window.borrow_mut();
         self.full_at = self.output.out.buf.len() + OUTPUT_AT_ONCE;
         let (mut at, mut executed, mut wanted) = (0, 0, None);
         while at < bytes.len() && self.takes_requests() {
@@ -449,8 +520,6 @@ impl<'w> Connection<'w> {
             server.watermarks.want(level, offset);
         }
         drop(batch);
-        drop(scratch);
-        drop(window);
         self.reader.shrink();
         self.pipelined = executed > 1;
         let received = bytes.len() - std::mem::take(&mut self.counted);
@@ -502,7 +571,10 @@ impl<'w> Connection<'w> {
             }
             After::Block(on) => {
                 let deadline = match on {
-                    BlockOn::Pause | BlockOn::Save { .. } | BlockOn::Shutdown { .. } => None,
+                    BlockOn::Pause
+                    | BlockOn::Aside
+                    | BlockOn::Save { .. }
+                    | BlockOn::Shutdown { .. } => None,
                     BlockOn::Replicas { deadline, .. } | BlockOn::Files { deadline, .. } => {
                         deadline
                     }
@@ -510,7 +582,10 @@ impl<'w> Connection<'w> {
                 let timer = deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
                 self.blocked = Some(Blocked { on, timer });
                 // Nobody can end the wait of a paused client, so it does not count as blocked.
-                let paused = matches!(on, BlockOn::Pause);
+                let paused = matches!(on, BlockOn::Pause | BlockOn::Aside);
+                if matches!(on, BlockOn::Aside) {
+                    self.aside = Aside::Wanted;
+                }
                 self.client.info.blocked.store(!paused, Ordering::Relaxed);
                 return paused;
             }
@@ -549,7 +624,7 @@ impl<'w> Connection<'w> {
         let server = self.worker.server;
         let unblocked = self.client.info.unblock.swap(0, Ordering::Relaxed);
         let mut reply = Reply::new(&mut self.output.out, self.client.resp3);
-        if unblocked == 2 && !matches!(blocked.on, BlockOn::Pause) {
+        if unblocked == 2 && !matches!(blocked.on, BlockOn::Pause | BlockOn::Aside) {
             reply.error(&WireError::fixed(
                 "UNBLOCKED client unblocked via CLIENT UNBLOCK",
             ));

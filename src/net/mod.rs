@@ -18,4 +18,4 @@ pub use listener::{Incoming, accept_loop, bind_tcp, bind_unix};
 pub use output::Output;
 pub use registry::{ClientInfo, ClientKind, Names, Registry};
 pub use stream::Stream;
-pub use worker::{Worker, WorkerHandle, run_worker};
+pub use worker::{Worker, WorkerHandle, let_others_run, run_worker};

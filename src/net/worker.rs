@@ -10,9 +10,10 @@ use super::window::Window;
 use crate::commit::{AckLevel, LEVELS};
 use crate::execute::{Scratch, Settings};
 use crate::server::{CommandCounts, Server};
+use crate::time::Duration;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -74,6 +75,9 @@ pub struct Worker {
     pub handle: Arc<WorkerHandle>,
     /// Buffers of the command being executed.
     pub scratch: RefCell<Scratch>,
+    /// The buffers of scripts.
+    pub spare_scratch: RefCell<Scratch>,
+    asides: Asides,
     /// How often this worker has executed each command.
     pub counts: Arc<CommandCounts>,
     /// Requests looked at before they are executed.
@@ -117,6 +121,8 @@ impl Worker {
             index,
             handle,
             scratch: RefCell::default(),
+            spare_scratch: RefCell::default(),
+            asides: Asides::default(),
             window: RefCell::default(),
             counts: server.stats.command_stats.add_worker(),
             read_buffer: RefCell::new(vec![0; READ_BUFFER]),
@@ -147,6 +153,44 @@ impl Worker {
         if bytes >= UNWATCHED_BYTES {
             self.unwatched_bytes.set(0);
             self.server.relieve_memory(true);
+        }
+    }
+
+    /// Runs `job` on this thread, outside the runtime.
+    pub fn run_aside(&self, job: Box<dyn FnOnce()>) {
+        self.asides.jobs.borrow_mut().push_back(job);
+        self.asides.some.notify_one();
+    }
+
+    /// Whether connections have to wait for a script that runs on this thread: until it has
+    /// taken so long that they are answered that the server is busy.
+    #[inline]
+    pub fn is_held_by_script(&self) -> bool {
+        self.asides.running.get() && !self.server.scripts.is_slow()
+    }
+
+    /// Wakes `waker` when the script has ended, or has become slow.
+    pub fn wake_after_script(&self, waker: &Waker) {
+        self.asides.waiting.borrow_mut().push(waker.clone());
+    }
+
+    /// Wakes those who wait for the script.
+    pub fn wake_script_waiters(&self) {
+        for waker in self.asides.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    /// Runs the scripts that have come.
+    fn run_asides(&self) {
+        loop {
+            let Some(job) = self.asides.jobs.borrow_mut().pop_front() else {
+                return;
+            };
+            self.asides.running.set(true);
+            job();
+            self.asides.running.set(false);
+            self.wake_script_waiters();
         }
     }
 
@@ -209,21 +253,67 @@ pub fn run_worker(
         .enable_all()
         .build()?;
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async move {
-        let worker = Rc::new(Worker::new(server, index, handle));
-        let releasing = Rc::clone(&worker);
-        tokio::task::spawn_local(async move {
-            loop {
-                releasing.handle.committed.notified().await;
-                releasing.release();
-            }
-        });
-        while let Some(job) = jobs.recv().await {
-            job(&worker);
+    let worker = Rc::new(Worker::new(server, index, handle));
+    let releasing = Rc::clone(&worker);
+    local.spawn_local(async move {
+        loop {
+            releasing.handle.committed.notified().await;
+            releasing.release();
         }
     });
+    let working = Rc::clone(&worker);
+    local.spawn_local(async move {
+        while let Some(job) = jobs.recv().await {
+            job(&working);
+        }
+        working.asides.ended.set(true);
+        working.asides.some.notify_one();
+    });
+    let (turning, turner) = (Rc::clone(&worker), (local, runtime));
+    let turner = Rc::new(turner);
+    let own = Rc::clone(&turner);
+    TURN.with(|turn| {
+        *turn.borrow_mut() = Some(Rc::new(move || {
+            turning.wake_script_waiters();
+            let (local, runtime) = &*own;
+            local.block_on(runtime, async { tokio::time::sleep(ONE_TURN).await });
+        }));
+    });
+    let (local, runtime) = &*turner;
+    while !worker.asides.ended.get() {
+        local.block_on(runtime, worker.asides.some.notified());
+        worker.run_asides();
+    }
     Ok(())
 }
+
+/// Lets the other tasks of this worker's thread run for a moment. Called by a script that
+/// takes long, which runs outside the runtime.
+pub fn let_others_run() {
+    let turn = TURN.with(|turn| turn.borrow().clone());
+    if let Some(turn) = turn {
+        turn();
+    }
+}
+
+type Turn = Rc<dyn Fn()>;
+
+thread_local! {
+    static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
+}
+
+/// What is executed outside the runtime: scripts.
+#[derive(Default)]
+struct Asides {
+    jobs: RefCell<VecDeque<Box<dyn FnOnce()>>>,
+    some: Notify,
+    running: Cell<bool>,
+    waiting: RefCell<Vec<Waker>>,
+    ended: Cell<bool>,
+}
+
+/// How long the other tasks get when a script lets them run.
+const ONE_TURN: Duration = Duration::from_micros(200);
 
 /// How much a worker receives before it looks at the memory in use.
 const UNWATCHED_BYTES: usize = 64 * 1024;

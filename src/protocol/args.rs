@@ -75,6 +75,14 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The view of the first `n` arguments.
+    pub fn first(&self, n: usize) -> Args<'a> {
+        Args {
+            buf: self.buf,
+            ranges: &self.ranges[..n.min(self.ranges.len())],
+        }
+    }
+
     /// Whether argument `i` equals `word`, ASCII case aside.
     #[inline]
     pub fn is(&self, i: usize, word: &str) -> bool {
@@ -135,6 +143,12 @@ impl OwnedArgs {
             this.buf.extend_from_slice(part);
         }
         this
+    }
+
+    /// Adds an argument.
+    pub fn push(&mut self, part: &[u8]) {
+        self.ranges.push((self.buf.len() as u32, part.len() as u32));
+        self.buf.extend_from_slice(part);
     }
 
     /// The borrowed view that handlers take.

@@ -291,6 +291,7 @@ async fn load_copy(
     let limits = Limits::default();
     let mut input = std::mem::take(&mut dialogue.buffer);
     loop {
+        server.scripts.none_running().await;
         let mut at = 0;
         loop {
             let rest = &input[at..];
@@ -395,6 +396,7 @@ impl Follower {
                     self.heard = Instant::now();
                     self.server.stats.bytes_in.fetch_add(n as u64, std::sync::atomic::Ordering::Relaxed);
                     self.dialogue.buffer.extend_from_slice(&space[..n]);
+                    self.server.scripts.none_running().await;
                     self.take_input()?;
                 }
                 _ = fsyncs.changed() => {}

@@ -32,7 +32,7 @@ pub async fn run(server: &'static Server) {
                 | Gates::TOO_FEW_REPLICAS
                 | Gates::PAUSED_WRITES,
         );
-        let paused = server.cron_paused.load(Ordering::Relaxed);
+        let paused = server.cron_paused.load(Ordering::Relaxed) || server.scripts.is_running();
         if may_write && !paused && server.active_expire.load(Ordering::Relaxed) {
             expire(server, &mut scratch);
         }

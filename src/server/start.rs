@@ -56,6 +56,7 @@ pub fn run(config: ConfigHandle) -> Result<(), StartError> {
     for (index, (handle, queue)) in handles.into_iter().zip(queues).enumerate() {
         std::thread::Builder::new()
             .name(format!("worker-{index}"))
+            .stack_size(WORKER_STACK)
             .spawn(move || {
                 if let Err(error) = net::run_worker(server, index, handle, queue) {
                     tracing::error!(%error, worker = index, "a worker could not start");
@@ -286,6 +287,10 @@ fn worker_count(config: &Config) -> usize {
         n => n,
     }
 }
+
+/// Bytes of a worker's stack: replies and JSON of scripts nest up to a thousand deep. Only
+/// what is used takes memory.
+const WORKER_STACK: usize = 32 << 20;
 
 /// The lower of the thresholds from which commands count as slow, of those that are set.
 fn slow_from_us(config: &Config) -> Option<u64> {

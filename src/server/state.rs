@@ -16,6 +16,7 @@ use crate::net::{ClientKind, Registry, WorkerHandle};
 use crate::observe::{CommandLogs, LatencyMonitor};
 use crate::protocol::{Reply, WireError};
 use crate::replication::{LinkState, ReplicaLink, Replication};
+use crate::scripting::Scripts;
 use crate::snapshot::Snapshots;
 use crate::time::{self, Instant};
 use crate::write_log::WriteLog;
@@ -54,6 +55,8 @@ pub struct Server {
     pub latency: LatencyMonitor,
     /// `CLIENT PAUSE`.
     pub pause: Pause,
+    /// The scripts.
+    pub scripts: Scripts,
     /// Makes room when memory is full.
     pub(super) evictor: Evictor,
     /// The clients.
@@ -101,6 +104,7 @@ impl Server {
             command_logs: CommandLogs::default(),
             latency: LatencyMonitor::default(),
             pause: Pause::default(),
+            scripts: Scripts::default(),
             evictor: Evictor::default(),
             clients: Registry::default(),
             replication: Replication::new(),
@@ -226,6 +230,7 @@ impl Server {
         // First ask to be woken, then look: what happens in between is not missed.
         self.ack_waiters.lock().push(waker.clone());
         match on {
+            BlockOn::Aside => false,
             BlockOn::Pause => !self.gates.has(Gates::PAUSED | Gates::PAUSED_WRITES),
             BlockOn::Save { run } => match self.dump_file.outcome(*run) {
                 Some(good) => {

@@ -98,7 +98,7 @@ pub async fn begin_with<T>(
         // Closed never, so that this is always a permit.
         let turn = server.snapshots.turn.acquire().await.ok();
         // Half a copy from the primary is no state that ever was.
-        if !server.gates.has(Gates::LOADING) {
+        if !server.gates.has(Gates::LOADING) && !server.scripts.is_running() {
             return start(server, purpose, form, at_instant, turn);
         }
         drop(turn);

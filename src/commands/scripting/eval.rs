@@ -1,0 +1,107 @@
+//! `EVAL` and its like.
+
+use crate::execute::SessionContext;
+use crate::number::parse_i64;
+use crate::protocol::{Args, Reply, WireError, errors};
+use crate::scripting::{Call, Script, evaluate, parse_sha};
+use std::sync::Arc;
+
+/// `EVAL script numkeys [key ...] [arg ...]`
+pub(super) fn eval(
+    ctx: &mut SessionContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    by_text(ctx, args, false, reply)
+}
+
+/// `EVAL_RO script numkeys [key ...] [arg ...]`
+pub(super) fn eval_ro(
+    ctx: &mut SessionContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    by_text(ctx, args, true, reply)
+}
+
+/// `EVALSHA sha1 numkeys [key ...] [arg ...]`
+pub(super) fn evalsha(
+    ctx: &mut SessionContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    by_sha(ctx, args, false, reply)
+}
+
+/// `EVALSHA_RO sha1 numkeys [key ...] [arg ...]`
+pub(super) fn evalsha_ro(
+    ctx: &mut SessionContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    by_sha(ctx, args, true, reply)
+}
+
+fn by_text(
+    ctx: &mut SessionContext<'_>,
+    args: Args<'_>,
+    read_only: bool,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    let keys = count_keys(args)?;
+    let script = ctx.server.scripts.keep(args.at(1))?;
+    let result = run(ctx, Arc::clone(&script), args, keys, read_only, reply);
+    if result.as_ref().is_err_and(is_compile_error) {
+        ctx.server.scripts.forget(&script);
+    }
+    result
+}
+
+fn by_sha(
+    ctx: &mut SessionContext<'_>,
+    args: Args<'_>,
+    read_only: bool,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    // Redis looks for the script before it looks at the number of keys only if the digest
+    // has the wrong length.
+    let sha = parse_sha(args.at(1)).ok_or(NO_SCRIPT)?;
+    let keys = count_keys(args)?;
+    let script = ctx.server.scripts.get(&sha).ok_or(NO_SCRIPT)?;
+    run(ctx, script, args, keys, read_only, reply)
+}
+
+fn count_keys(args: Args<'_>) -> Result<usize, WireError> {
+    let count = parse_i64(args.at(2)).ok_or(errors::NOT_AN_INTEGER)?;
+    if count > args.len() as i64 - 3 {
+        return Err(WireError::fixed(
+            "ERR Number of keys can't be greater than number of args",
+        ));
+    }
+    usize::try_from(count).map_err(|_| WireError::fixed("ERR Number of keys can't be negative"))
+}
+
+fn run(
+    ctx: &mut SessionContext<'_>,
+    script: Arc<Script>,
+    args: Args<'_>,
+    keys: usize,
+    read_only: bool,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    let rest = args.skip(3);
+    let call = Call {
+        script,
+        keys: rest.first(keys),
+        args: rest.skip(keys),
+        read_only,
+    };
+    evaluate(ctx, &call, reply)
+}
+
+/// Whether the script is none: it is not kept.
+pub(super) fn is_compile_error(error: &WireError) -> bool {
+    error.bytes().starts_with(b"ERR Error compiling script")
+}
+
+const NO_SCRIPT: WireError = WireError::fixed("NOSCRIPT No matching script. Please use EVAL.");

@@ -1,0 +1,303 @@
+//! The commands of a script: executed under locks that were taken before the first of them,
+//! with all effects in the log as one.
+//!
+//! A script names its keys, but may touch others, so that a whole database is locked for it;
+//! every database if its text mentions another one, or if it runs inside `EXEC` which has
+//! locked what it needs already. A [`ScriptRun`] owns all that its commands need: the Lua
+//! functions that call it live as long as the interpreter and can borrow nothing.
+//!
+//! What must stay true: only the shards of keys that were touched are stamped with the
+//! script's offset, so that nobody else waits for it.
+
+use super::context::{Origin, Settings};
+use super::dispatch::Gates;
+use super::effect::Effect;
+use super::run::{self, Frame, Scratch};
+use super::session::{After, SessionContext};
+use crate::commands::handler::Handler;
+use crate::commands::spec::{CommandSpec, Flags};
+use crate::commands::table::{self, Command};
+use crate::keyspace::{DbIndex, Locked};
+use crate::net::Client;
+use crate::protocol::{Args, OutBuf, Reply, WireError, errors};
+use crate::server::{CommandClock, CommandCounts, Server};
+use crate::time::UnixMs;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What a script may do, by its flags and by the command that runs it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ScriptRules {
+    /// Writes are refused (`EVAL_RO`, `no-writes`).
+    pub read_only: bool,
+    /// Runs when memory is full (`allow-oom`, and scripts without a shebang line as long as
+    /// they do not write more).
+    pub allow_oom: bool,
+    /// The script has a shebang line: what it may do was settled before it began.
+    pub declared: bool,
+}
+
+/// A script in execution.
+pub struct ScriptRun {
+    /// The server.
+    pub server: &'static Server,
+    /// What it may do.
+    pub rules: ScriptRules,
+    settings: Settings,
+    now: UnixMs,
+    db: DbIndex,
+    client: Client,
+    scratch: Scratch,
+    locked: Locked<'static>,
+    counts: Arc<CommandCounts>,
+    touched: Vec<(DbIndex, usize)>,
+    /// Whether `EXEC` runs the script, and commits its effects with its own.
+    inside_exec: bool,
+    /// Whether every database is locked.
+    everything: bool,
+    /// Whether a command has written.
+    wrote: bool,
+    /// The reply of the last command.
+    pub out: OutBuf,
+}
+
+impl ScriptRun {
+    /// Locks what the script needs. `client` stands for the one that runs it.
+    pub fn begin(
+        context: &mut SessionContext<'_>,
+        client: Client,
+        rules: ScriptRules,
+        everything: bool,
+        counts: Arc<CommandCounts>,
+    ) -> ScriptRun {
+        let server = context.server;
+        let db = context.client.db;
+        let held = context.held.take();
+        let inside_exec = held.is_some();
+        let locked = held.unwrap_or_else(|| {
+            if everything {
+                Locked::everything(&server.keyspace)
+            } else {
+                Locked::database(&server.keyspace, db)
+            }
+        });
+        let mut run = ScriptRun {
+            server,
+            rules,
+            settings: context.settings.clone(),
+            now: context.now,
+            db,
+            client,
+            scratch: Scratch::default(),
+            locked,
+            counts,
+            touched: Vec::new(),
+            inside_exec,
+            everything: everything || inside_exec,
+            wrote: false,
+            out: OutBuf::default(),
+        };
+        if inside_exec {
+            std::mem::swap(&mut run.scratch, context.scratch);
+        }
+        run.client.db = db;
+        run
+    }
+
+    /// Whether a command of the script has changed something: it cannot be stopped any more.
+    pub fn wrote(&self) -> bool {
+        self.wrote
+    }
+
+    /// Ends the script: its effects go to the log, what its reply depends on to `context`.
+    pub fn end(mut self, context: &mut SessionContext<'_>) {
+        if self.inside_exec {
+            std::mem::swap(&mut self.scratch, context.scratch);
+            context.held = Some(self.locked);
+            return;
+        }
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        if let Some((first, bytes, last)) = self.scratch.effects.finish() {
+            let offset = self.server.log.append(first, bytes);
+            if first != last {
+                self.server.log.forget_selected();
+            }
+            self.server.stats.count_changes(1);
+            for (db, shard) in &self.touched {
+                self.locked.shard_mut(*db, *shard).last_write = offset;
+            }
+            context.done.offset = offset;
+            context.done.wrote = true;
+        }
+        let newest = self
+            .touched
+            .iter()
+            .map(|(db, shard)| self.locked.shard(*db, *shard).last_write)
+            .max();
+        context.done.offset = context.done.offset.max(newest.unwrap_or(0));
+        drop(self.locked);
+        run::free_garbage(self.server, &mut self.scratch);
+    }
+
+    /// Executes a command; its reply is in `out` unless it failed.
+    ///
+    /// # Errors
+    /// What the command answers, or why a script may not call it.
+    pub fn call(&mut self, args: Args<'_>, resp3: bool) -> Result<(), WireError> {
+        let command = table::find(args).map_err(|_| texts::UNKNOWN)?;
+        let spec = command.spec;
+        if !spec.arity_fits(args.len()) {
+            return Err(texts::WRONG_ARGS);
+        }
+        if spec.flags.contains(Flags::NOSCRIPT) {
+            return Err(texts::NOT_ALLOWED);
+        }
+        self.gates(spec)?;
+        self.lock_more(spec)?;
+        run::places(
+            &self.server.keyspace,
+            spec,
+            args,
+            self.db,
+            &mut self.touched,
+        );
+        self.out.truncate(0);
+        let result = self.execute(command, args, resp3);
+        if result.is_err() {
+            self.counts.failed(command);
+        }
+        result
+    }
+
+    fn gates(&self, spec: &CommandSpec) -> Result<(), WireError> {
+        let writes = spec.flags.contains(Flags::WRITE);
+        if writes && self.rules.read_only {
+            return Err(texts::READ_ONLY_SCRIPT);
+        }
+        let gates = self.server.gates.load();
+        if gates == 0 {
+            return Ok(());
+        }
+        if writes && gates & Gates::READ_ONLY != 0 {
+            return Err(errors::READ_ONLY);
+        }
+        if writes && gates & Gates::FILE_ERROR != 0 {
+            return Err(self.server.file_error());
+        }
+        if writes && gates & (Gates::NO_REPLICAS | Gates::TOO_FEW_REPLICAS) != 0 {
+            return Err(errors::NO_REPLICAS);
+        }
+        // What has begun to write goes on, so that nobody sees half of it.
+        if spec.flags.contains(Flags::DENYOOM)
+            && gates & Gates::OUT_OF_MEMORY != 0
+            && !self.rules.allow_oom
+            && !self.wrote
+        {
+            return Err(errors::OUT_OF_MEMORY);
+        }
+        if gates & Gates::STALE != 0 && !spec.flags.contains(Flags::STALE) {
+            return Err(errors::MASTER_DOWN);
+        }
+        Ok(())
+    }
+
+    /// Refuses what would touch another database when only one is locked.
+    fn lock_more(&self, spec: &CommandSpec) -> Result<(), WireError> {
+        use crate::commands::handler::Scope;
+        let elsewhere = self.db != self.client.db
+            || matches!(spec.scope, Scope::KeysAnywhere | Scope::Keyspace);
+        if elsewhere && !self.everything {
+            return Err(texts::OTHER_DATABASE);
+        }
+        Ok(())
+    }
+
+    fn execute(
+        &mut self,
+        command: &'static Command,
+        args: Args<'_>,
+        resp3: bool,
+    ) -> Result<(), WireError> {
+        self.scratch.hashes.clear();
+        let clock = CommandClock::new(&self.counts, self.settings.tracks_latency);
+        clock.begins(command);
+        let mut reply = Reply::new(&mut self.out, resp3);
+        let frame = Frame {
+            server: self.server,
+            settings: &self.settings,
+            db: self.db,
+            now: self.now,
+            origin: Origin::Client,
+            touches: true,
+            may_expire: run::may_expire(self.server),
+        };
+        match command.spec.handler {
+            Handler::Read(handler) => {
+                let (locked, scratch) = (&mut self.locked, &mut self.scratch);
+                run::read(&frame, handler, args, locked, scratch, &mut reply)
+            }
+            Handler::Write(handler) => {
+                let before = self.scratch.effects.commands();
+                let (locked, scratch) = (&mut self.locked, &mut self.scratch);
+                let effect = run::write(&frame, handler, args, locked, scratch, &mut reply)?;
+                if effect == Effect::AsReceived {
+                    self.scratch.effects.request(self.db, args);
+                }
+                if self.scratch.effects.commands() != before {
+                    self.wrote = true;
+                    self.server
+                        .scripts
+                        .has_written
+                        .store(true, Ordering::Release);
+                }
+                Ok(())
+            }
+            Handler::Session(handler) => {
+                let mut context = SessionContext {
+                    server: self.server,
+                    client: &mut self.client,
+                    settings: &self.settings,
+                    now: self.now,
+                    after: After::Continue,
+                    done: run::Done::default(),
+                    scratch: &mut self.scratch,
+                    clock: &clock,
+                    command,
+                    held: Some(std::mem::replace(&mut self.locked, Locked::nothing())),
+                };
+                let result = handler(&mut context, args, &mut reply);
+                if let Some(held) = context.held.take() {
+                    self.locked = held;
+                }
+                self.db = self.client.db;
+                result
+            }
+            Handler::Container => Err(table::unknown_subcommand(command.spec, args)),
+        }
+    }
+}
+
+/// Whether a script's text speaks of anything beyond the database it runs in.
+pub fn mentions_other_databases(body: &[u8]) -> bool {
+    const WORDS: [&[u8]; 5] = [b"select", b"swapdb", b"flushall", b"move", b"copy"];
+    let lower = body.to_ascii_lowercase();
+    WORDS
+        .iter()
+        .any(|word| memchr::memmem::find(&lower, word).is_some())
+}
+
+mod texts {
+    use crate::protocol::WireError;
+
+    pub const UNKNOWN: WireError = WireError::fixed("ERR Unknown Redis command called from script");
+    pub const WRONG_ARGS: WireError =
+        WireError::fixed("ERR Wrong number of args calling Redis command from script");
+    pub const NOT_ALLOWED: WireError =
+        WireError::fixed("ERR This Redis command is not allowed from script");
+    pub const READ_ONLY_SCRIPT: WireError =
+        WireError::fixed("ERR Write commands are not allowed from read-only scripts.");
+    pub const OTHER_DATABASE: WireError = WireError::fixed(
+        "ERR This script uses another database; write the command's name out in its text",
+    );
+}

@@ -1,0 +1,171 @@
+//! The texts of scripts, by their SHA-1.
+
+use super::shebang::Shebang;
+use crate::execute::Gates;
+use crate::protocol::WireError;
+use crate::time::Duration;
+use parking_lot::RwLock;
+use sha1::{Digest as _, Sha1};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+/// The SHA-1 of a script's text.
+pub type Sha = [u8; 20];
+
+/// A script.
+pub struct Script {
+    /// Its SHA-1.
+    pub sha: Sha,
+    /// Its text, as it came.
+    pub body: Box<[u8]>,
+    /// What its first line declares.
+    pub shebang: Shebang,
+    /// Whether it mentions commands that reach other databases.
+    pub everything: bool,
+}
+
+impl Script {
+    /// The SHA-1 in hexadecimal digits.
+    pub fn hex(&self) -> String {
+        hex(&self.sha)
+    }
+
+    /// The text that Lua compiles: the first line is blank if it is a shebang line.
+    pub fn code(&self) -> Vec<u8> {
+        if !self.body.starts_with(b"#!") {
+            return self.body.to_vec();
+        }
+        let end = self.body.iter().position(|byte| *byte == b'\n');
+        self.body[end.unwrap_or(self.body.len())..].to_vec()
+    }
+}
+
+/// All scripts of the server.
+#[derive(Default)]
+pub struct Scripts {
+    by_sha: RwLock<HashMap<Sha, Arc<Script>>>,
+    /// Counts `SCRIPT FLUSH`: interpreters start anew after one.
+    generation: AtomicU64,
+    bytes: AtomicU64,
+    /// Memory of the interpreters, the last that each has reported.
+    pub interpreter_bytes: AtomicU64,
+    /// Set by `SCRIPT KILL` for the script that runs.
+    pub kill: AtomicBool,
+    /// Whether the script that runs has written.
+    pub has_written: AtomicBool,
+    /// How many scripts have been running for longer than `busy-reply-threshold`.
+    slow: AtomicUsize,
+    /// How many scripts run.
+    running: AtomicUsize,
+}
+
+impl Scripts {
+    /// The script with this SHA-1.
+    pub fn get(&self, sha: &Sha) -> Option<Arc<Script>> {
+        self.by_sha.read().get(sha).cloned()
+    }
+
+    /// The script with this text, which is kept.
+    ///
+    /// # Errors
+    /// When its first line declares what does not exist.
+    pub fn keep(&self, body: &[u8]) -> Result<Arc<Script>, WireError> {
+        let sha: Sha = Sha1::digest(body).into();
+        if let Some(script) = self.get(&sha) {
+            return Ok(script);
+        }
+        let script = Arc::new(Script {
+            sha,
+            shebang: Shebang::of_script(body)?,
+            everything: crate::execute::mentions_other_databases(body),
+            body: body.into(),
+        });
+        self.bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
+        self.by_sha.write().insert(sha, Arc::clone(&script));
+        Ok(script)
+    }
+
+    /// Forgets a script that does not compile.
+    pub fn forget(&self, script: &Script) {
+        if self.by_sha.write().remove(&script.sha).is_some() {
+            self.bytes
+                .fetch_sub(script.body.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets all scripts.
+    pub fn flush(&self) {
+        self.by_sha.write().clear();
+        self.bytes.store(0, Ordering::Relaxed);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether a script has been running for too long.
+    pub fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Acquire) > 0
+    }
+
+    /// Says that a script begins.
+    pub fn begins(&self) {
+        self.has_written.store(false, Ordering::Release);
+        self.running.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Says that a script has been running for too long.
+    pub fn becomes_slow(&self, gates: &Gates) {
+        self.kill.store(false, Ordering::Release);
+        self.slow.fetch_add(1, Ordering::AcqRel);
+        gates.set(Gates::BUSY, true);
+    }
+
+    /// Says that a script has ended, and whether it was slow.
+    pub fn ends(&self, was_slow: bool, gates: &Gates) {
+        self.running.fetch_sub(1, Ordering::AcqRel);
+        if was_slow && self.slow.fetch_sub(1, Ordering::AcqRel) == 1 {
+            gates.set(Gates::BUSY, false);
+            self.kill.store(false, Ordering::Release);
+        }
+    }
+
+    /// Whether a script runs.
+    pub fn is_running(&self) -> bool {
+        self.running.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits until no script runs. For tasks that take locks: a script holds them, and may
+    /// let other tasks of its thread run in between.
+    pub async fn none_running(&self) {
+        while self.is_running() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// How often all scripts have been forgotten.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// How many scripts there are, and the bytes of their texts.
+    pub fn size(&self) -> (usize, u64) {
+        (self.by_sha.read().len(), self.bytes.load(Ordering::Relaxed))
+    }
+}
+
+/// Hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Forty hexadecimal digits as a SHA-1.
+pub fn parse_sha(text: &[u8]) -> Option<Sha> {
+    let mut sha = Sha::default();
+    if text.len() != 2 * sha.len() {
+        return None;
+    }
+    for (byte, digits) in sha.iter_mut().zip(text.chunks(2)) {
+        let digits = std::str::from_utf8(digits).ok()?;
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(sha)
+}

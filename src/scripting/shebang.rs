@@ -1,0 +1,93 @@
+//! The first line of a script or library: `#!lua flags=no-writes,allow-oom`.
+
+use crate::protocol::WireError;
+
+bitflags::bitflags! {
+    /// What a script or function says of itself.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct ScriptFlags: u32 {
+        /// It does not write.
+        const NO_WRITES = 1;
+        /// It runs when memory is full.
+        const ALLOW_OOM = 1 << 1;
+        /// It runs on a replica whose link is down.
+        const ALLOW_STALE = 1 << 2;
+        /// It does not run in a cluster.
+        const NO_CLUSTER = 1 << 3;
+        /// Its keys may be in several slots.
+        const ALLOW_CROSS_SLOT = 1 << 4;
+    }
+}
+
+impl ScriptFlags {
+    /// The flags by their names, in the order in which they are listed.
+    pub const NAMES: [(&'static str, ScriptFlags); 5] = [
+        ("no-writes", ScriptFlags::NO_WRITES),
+        ("allow-oom", ScriptFlags::ALLOW_OOM),
+        ("allow-stale", ScriptFlags::ALLOW_STALE),
+        ("no-cluster", ScriptFlags::NO_CLUSTER),
+        ("allow-cross-slot-keys", ScriptFlags::ALLOW_CROSS_SLOT),
+    ];
+
+    /// The flag of this name.
+    pub fn by_name(name: &[u8]) -> Option<ScriptFlags> {
+        let mut names = Self::NAMES.iter();
+        names
+            .find(|(own, _)| own.as_bytes() == name)
+            .map(|(_, flag)| *flag)
+    }
+}
+
+/// What the first line declares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shebang {
+    /// Whether there is such a line. Without one a script is judged command by command.
+    pub declared: bool,
+    /// The flags.
+    pub flags: ScriptFlags,
+}
+
+impl Shebang {
+    /// What a script's first line declares.
+    ///
+    /// # Errors
+    /// In Redis's words, for an engine, option or flag that does not exist.
+    pub fn of_script(body: &[u8]) -> Result<Shebang, WireError> {
+        if !body.starts_with(b"#!") {
+            return Ok(Shebang::default());
+        }
+        let Some(end) = body.iter().position(|byte| *byte == b'\n') else {
+            return Err(WireError::fixed("ERR Invalid script shebang"));
+        };
+        let mut words = body[..end]
+            .split(|byte| byte.is_ascii_whitespace())
+            .filter(|word| !word.is_empty());
+        let engine = words.next().unwrap_or_default();
+        if engine != b"#!lua" {
+            return Err(WireError::quoting(
+                "ERR Unexpected engine in script shebang: ",
+                engine,
+                "",
+            ));
+        }
+        let mut flags = ScriptFlags::empty();
+        for word in words {
+            let Some(list) = word.strip_prefix(b"flags=") else {
+                return Err(WireError::quoting(
+                    "ERR Unknown lua shebang option: ",
+                    word,
+                    "",
+                ));
+            };
+            for name in list.split(|byte| *byte == b',').filter(|n| !n.is_empty()) {
+                flags |= ScriptFlags::by_name(name).ok_or_else(|| {
+                    WireError::quoting("ERR Unexpected flag in script shebang: ", name, "")
+                })?;
+            }
+        }
+        Ok(Shebang {
+            declared: true,
+            flags,
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! Scripts: whole or not at all on every node, and a slow one does not take the server away.
+
+mod support;
+
+use lockstep::client::Client;
+use redis_protocol::resp2::types::OwnedFrame;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use support::{Group, Server, eventually, text};
+
+const CONNECTIONS: usize = 16;
+/// Counts in two keys and lists the step in a hash: three effects.
+const STEP: &str = "local n = redis.call('incr', KEYS[1]) \
+     redis.call('set', KEYS[2], n) redis.call('hset', KEYS[3], n, 1) return n";
+
+fn connect(port: u16) -> Client {
+    Client::connect("127.0.0.1", port, Duration::from_secs(20)).expect("a connection")
+}
+
+/// What the server said, be it an error.
+fn said(client: &mut Client, args: &[&str]) -> String {
+    match client.call(args) {
+        Ok(frame) => text(&frame),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Runs scripts until the connection breaks; gives the last step that was acknowledged.
+fn steps(port: u16, id: usize, stop: &AtomicBool) -> u64 {
+    let mut client = connect(port);
+    let keys = [
+        format!("count:{id}"),
+        format!("last:{id}"),
+        format!("all:{id}"),
+    ];
+    let mut acknowledged = 0;
+    while !stop.load(Ordering::SeqCst) {
+        let [a, b, c] = &keys;
+        match client.call(&["EVAL", STEP, "3", a, b, c]) {
+            Ok(OwnedFrame::Integer(n)) => acknowledged = n as u64,
+            _ => break,
+        }
+    }
+    acknowledged
+}
+
+#[test]
+fn a_script_is_on_the_replicas_whole_or_not_at_all() {
+    let mut group = Group::start(2, &[], &[]);
+    group.wait_in_sync(2);
+    let port = group.primary.port;
+    let stop = Arc::new(AtomicBool::new(false));
+    let workers: Vec<_> = (0..CONNECTIONS)
+        .map(|id| {
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || steps(port, id, &stop))
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(700));
+    group.primary.kill();
+    stop.store(true, Ordering::SeqCst);
+    let acknowledged: Vec<u64> = workers
+        .into_iter()
+        .map(|worker| worker.join().expect("a worker"))
+        .collect();
+    assert!(acknowledged.iter().sum::<u64>() > 0, "scripts ran");
+    for replica in &group.replicas {
+        replica.call(&["REPLICAOF", "NO", "ONE"]);
+        for (id, told) in acknowledged.iter().enumerate() {
+            let count: u64 = replica
+                .text(&["GET", &format!("count:{id}")])
+                .parse()
+                .unwrap_or(0);
+            assert!(
+                count >= *told,
+                "connection {id}: {told} acknowledged, {count} there"
+            );
+            let last: u64 = replica
+                .text(&["GET", &format!("last:{id}")])
+                .parse()
+                .unwrap_or(0);
+            assert_eq!(count, last, "connection {id}: half a script");
+            let all: u64 = replica
+                .text(&["HLEN", &format!("all:{id}")])
+                .parse()
+                .unwrap_or(0);
+            assert_eq!(count, all, "connection {id}: half a script");
+        }
+    }
+}
+
+#[test]
+fn a_slow_script_answers_busy_can_be_killed_and_costs_no_replica() {
+    let group = Group::start(1, &["--busy-reply-threshold", "200", "--workers", "2"], &[]);
+    group.wait_in_sync(1);
+    let primary = &group.primary;
+    primary.call(&["SET", "k", "v"]);
+    let mut others: Vec<Client> = (0..4).map(|_| connect(primary.port)).collect();
+    let mut watcher = connect(primary.port);
+    watcher.call(&["WATCH", "k"]).expect("WATCH");
+    let port = primary.port;
+    let slow = std::thread::spawn(move || {
+        let script = "while true do pcall(function() while true do end end) end";
+        said(&mut connect(port), &["EVAL", script, "0"])
+    });
+    eventually("others are answered BUSY", || {
+        // A new connection is taken, too.
+        let mut fresh = connect(port);
+        let busy = |client: &mut Client| said(client, &["GET", "k"]).contains("BUSY");
+        busy(&mut fresh) && others.iter_mut().all(busy)
+    });
+    // A connection that goes while it watches must not disturb anybody.
+    drop(watcher);
+    for client in &mut others {
+        let reply = said(client, &["WATCH", "k"]);
+        assert!(reply.contains("BUSY"), "{reply}");
+    }
+    assert_eq!(primary.text(&["SCRIPT", "KILL"]), "OK");
+    let reply = slow.join().expect("the slow client");
+    assert!(reply.contains("Script killed by user"), "{reply}");
+    assert_eq!(primary.text(&["GET", "k"]), "v");
+    assert_eq!(primary.text(&["SET", "k", "w"]), "OK");
+    group.wait_in_sync(1);
+    group.assert_equal();
+}
+
+#[test]
+fn a_slow_script_that_has_written_ends_by_itself_and_reaches_the_replica() {
+    let group = Group::start(1, &["--busy-reply-threshold", "100"], &[]);
+    group.wait_in_sync(1);
+    let primary = &group.primary;
+    let port = primary.port;
+    let script = "redis.call('set', 'begun', 1) for i = 1, 60000000 do end \
+         redis.call('set', 'done', 1) return 'through'";
+    let slow = std::thread::spawn(move || said(&mut connect(port), &["EVAL", script, "0"]));
+    let mut killer = connect(port);
+    eventually("SCRIPT KILL comes too late", || {
+        let reply = said(&mut killer, &["SCRIPT", "KILL"]);
+        reply.contains("UNKILLABLE") || slow.is_finished()
+    });
+    assert_eq!(slow.join().expect("the slow client"), "through");
+    assert_eq!(group.replicas[0].text(&["GET", "done"]), "1");
+    group.assert_equal();
+}
+
+#[test]
+fn a_script_that_takes_all_memory_is_ended() {
+    let server = Server::start(&[]);
+    let script = "local t = {} for i = 1, 1e5 do t[i] = string.rep('x', 5e7) .. i end";
+    let reply = said(&mut connect(server.port), &["EVAL", script, "0"]);
+    assert!(reply.contains("not enough memory"), "{reply}");
+    assert_eq!(server.text(&["EVAL", "return 'alive'", "0"]), "alive");
+    let huge = "return string.rep('x', 1.5e9)";
+    let reply = said(&mut connect(server.port), &["EVAL", huge, "0"]);
+    assert!(reply.contains("ERR"), "{reply:.100}");
+    assert_eq!(server.text(&["PING"]), "PONG");
+}
