@@ -258,6 +258,10 @@ impl Connection {
             Sent::Held(Verdict::All) => Poll::Ready(Ok(true)),
             Sent::Blocked => {
                 if self.exceeds_limits(pending) {
+                    let stats = &self.worker.server.stats;
+                    stats
+                        .output_limit_disconnections
+                        .fetch_add(1, Ordering::Relaxed);
                     return Poll::Ready(Err(End::Closed));
                 }
                 Poll::Ready(Ok(false))
@@ -377,6 +381,10 @@ impl Connection {
                 client = self.client.id,
                 "closing a client that reached the query buffer limit"
             );
+            let stats = &self.worker.server.stats;
+            stats
+                .query_limit_disconnections
+                .fetch_add(1, Ordering::Relaxed);
             return Poll::Ready(false);
         }
         Poll::Ready(true)

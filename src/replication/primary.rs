@@ -182,7 +182,11 @@ async fn full_sync(
 async fn send_copy(server: &Server, stream: &mut Stream, part: &[u8]) -> io::Result<()> {
     let timeout = Duration::from_secs(server.config.current().repl_timeout_seconds);
     match tokio::time::timeout(timeout, stream.write_all(part)).await {
-        Ok(sent) => sent,
+        Ok(sent) => {
+            let sent_bytes = &server.stats.repl_bytes_out;
+            sent_bytes.fetch_add(part.len() as u64, Ordering::Relaxed);
+            sent
+        }
         Err(_) => Err(io::Error::new(
             io::ErrorKind::TimedOut,
             "the replica took nothing of the full copy within repl-timeout",
@@ -301,7 +305,11 @@ impl Sender<'_> {
                 Poll::Ready(Ok(0)) => {
                     return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                 }
-                Poll::Ready(Ok(n)) => self.sent(n),
+                Poll::Ready(Ok(n)) => {
+                    let sent = &self.server.stats.repl_bytes_out;
+                    sent.fetch_add(n as u64, Ordering::Relaxed);
+                    self.sent(n);
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             }
         }

@@ -327,6 +327,8 @@ async fn load_copy(
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         server.replication.heard_upstream();
+        let received = &server.stats.repl_bytes_in;
+        received.fetch_add(n as u64, std::sync::atomic::Ordering::Relaxed);
         input.extend_from_slice(&space[..n]);
     }
 }
@@ -395,6 +397,7 @@ impl Follower {
                     }
                     self.heard = Instant::now();
                     self.server.stats.bytes_in.fetch_add(n as u64, std::sync::atomic::Ordering::Relaxed);
+                    self.server.stats.repl_bytes_in.fetch_add(n as u64, std::sync::atomic::Ordering::Relaxed);
                     self.dialogue.buffer.extend_from_slice(&space[..n]);
                     self.server.scripts.none_running().await;
                     self.take_input()?;

@@ -17,6 +17,13 @@ pub struct Stats {
     pub commands: AtomicU64,
     pub bytes_in: AtomicU64,
     pub bytes_out: AtomicU64,
+    /// Of the links between nodes.
+    pub repl_bytes_in: AtomicU64,
+    pub repl_bytes_out: AtomicU64,
+    /// Clients closed because of `client-query-buffer-limit`.
+    pub query_limit_disconnections: AtomicU64,
+    /// Clients closed because of `client-output-buffer-limit`.
+    pub output_limit_disconnections: AtomicU64,
     pub hits: AtomicU64,
     pub misses: AtomicU64,
     pub expired_keys: AtomicU64,
@@ -133,6 +140,10 @@ impl Stats {
             &self.commands,
             &self.bytes_in,
             &self.bytes_out,
+            &self.repl_bytes_in,
+            &self.repl_bytes_out,
+            &self.query_limit_disconnections,
+            &self.output_limit_disconnections,
             &self.hits,
             &self.misses,
             &self.expired_keys,

@@ -29,6 +29,8 @@ pub(super) fn memory(context: &SessionContext<'_>, text: &mut Text) {
     // There are no scripts to cache.
     for name in [
         "used_memory_lua",
+        "used_memory_vm_eval",
+        "used_memory_vm_functions",
         "used_memory_scripts_eval",
         "number_of_cached_scripts",
         "number_of_functions",
@@ -62,6 +64,7 @@ pub(super) fn memory(context: &SessionContext<'_>, text: &mut Text) {
     text.field("mem_clients_normal", memory.normal_clients);
     text.field("mem_cluster_links", 0);
     text.field("mem_aof_buffer", 0);
+    text.field("mem_overhead_db_hashtable_rehashing", 0);
     text.field("mem_allocator", crate::allocator::version());
     text.flag("active_defrag_running", false);
     let pending = context.server.lazy_free_pending.load(Relaxed);

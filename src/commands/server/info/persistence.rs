@@ -10,6 +10,18 @@ pub(super) fn persistence(context: &SessionContext<'_>, text: &mut Text) {
     let status = |failed: bool| if failed { "err" } else { "ok" };
     text.flag("loading", server.gates.has(Gates::LOADING));
     text.flag("async_loading", false);
+    // Nothing forks, so that nothing is copied on write.
+    for name in [
+        "current_cow_peak",
+        "current_cow_size",
+        "current_cow_size_age",
+        "rdb_last_cow_size",
+        "aof_last_cow_size",
+        "module_fork_in_progress",
+        "module_fork_last_cow_size",
+    ] {
+        text.field(name, 0);
+    }
     let dump = server.dump_file.status();
     let seconds = |time: Option<Duration>| time.map_or(-1, |time| time.as_secs() as i64);
     let changes = server.stats.changes.load(Relaxed);
@@ -47,4 +59,8 @@ pub(super) fn persistence(context: &SessionContext<'_>, text: &mut Text) {
     let (done, total) = server.snapshots.progress();
     text.field("snapshot_keys_done", done);
     text.field("snapshot_keys_total", total);
+    text.field("current_save_keys_processed", done);
+    text.field("current_save_keys_total", total);
+    let share = 100.0 * done as f64 / total.max(1) as f64;
+    text.field("current_fork_perc", format_args!("{share:.2}"));
 }

@@ -4,6 +4,7 @@ use super::Text;
 use crate::execute::SessionContext;
 use crate::keyspace::{EntryRef, Shard, ValueRef};
 use crate::values::hash::HashRef;
+use crate::values::set::SetRef;
 use std::collections::BTreeMap;
 
 /// Exact in small databases, scaled up from a sample in large ones: nothing is counted when
@@ -24,10 +25,20 @@ pub(super) fn keysizes(context: &SessionContext<'_>, text: &mut Text) {
                 .iter()
                 .map(|(bin, count)| (bin, count.round()))
                 .filter(|(_, count)| *count > 0.0)
-                .map(|(bin, count)| format!("{bin}={count}"))
+                .map(|(bin, count)| format!("{}={count}", short(*bin)))
                 .collect();
             text.field(&format!("db{db}_distrib_{title}"), bins.join(","));
         }
+    }
+}
+
+/// A power of two with the unit that it fills.
+fn short(bin: usize) -> String {
+    let units = [("P", 50), ("T", 40), ("G", 30), ("M", 20), ("K", 10)];
+    let unit = units.iter().find(|(_, shift)| bin >= 1 << shift);
+    match unit {
+        Some((name, shift)) => format!("{}{name}", bin >> shift),
+        None => bin.to_string(),
     }
 }
 
@@ -74,6 +85,8 @@ fn size_of_value(value: ValueRef<'_>) -> Option<(&'static str, usize)> {
         ValueRef::HashPackedEx(bytes) => ("hash", HashRef::PackedEx(bytes).len()),
         ValueRef::HashTable(table) => ("hash", HashRef::Table(table).len()),
         ValueRef::List(list) => ("list", list.len()),
+        ValueRef::SetInts(bytes) => ("set", SetRef::Ints(bytes).len()),
+        ValueRef::SetPacked(bytes) => ("set", SetRef::Packed(bytes).len()),
         ValueRef::SetTable(set) => ("set", set.len()),
         ValueRef::SortedSet(set) => ("zset", set.len()),
         _ => return None,

@@ -43,6 +43,23 @@ pub(super) fn stats(context: &SessionContext<'_>, text: &mut Text) {
     ] {
         text.field(name, 0);
     }
+    for name in NEVER {
+        text.field(name, 0);
+    }
+    for (name, counter) in [
+        ("total_net_repl_input_bytes", &stats.repl_bytes_in),
+        ("total_net_repl_output_bytes", &stats.repl_bytes_out),
+        (
+            "client_query_buffer_limit_disconnections",
+            &stats.query_limit_disconnections,
+        ),
+        (
+            "client_output_buffer_limit_disconnections",
+            &stats.output_limit_disconnections,
+        ),
+    ] {
+        text.field(name, counter.load(Relaxed));
+    }
     text.field("total_error_replies", stats.error_replies.load(Relaxed));
     let workers = context.server.workers();
     let reads: u64 = workers.iter().map(|w| w.reads.load(Relaxed)).sum();
@@ -51,6 +68,28 @@ pub(super) fn stats(context: &SessionContext<'_>, text: &mut Text) {
     text.field("total_writes_processed", writes);
     text.field("protocol_errors", stats.protocol_errors.load(Relaxed));
 }
+
+/// What Redis counts and cannot happen here: no threads for input alone, no defragmentation,
+/// no cached scripts, nothing unexpected in the stream, no access control.
+const NEVER: [&str; 17] = [
+    "evicted_scripts",
+    "migrate_cached_sockets",
+    "slave_expires_tracked_keys",
+    "active_defrag_hits",
+    "active_defrag_misses",
+    "active_defrag_key_hits",
+    "active_defrag_key_misses",
+    "total_active_defrag_time",
+    "current_active_defrag_time",
+    "unexpected_error_replies",
+    "io_threaded_reads_processed",
+    "io_threaded_writes_processed",
+    "io_threaded_total_prefetch_batches",
+    "io_threaded_total_prefetch_entries",
+    "acl_access_denied_cmd",
+    "acl_access_denied_key",
+    "acl_access_denied_channel",
+];
 
 pub(super) fn commands(context: &SessionContext<'_>, text: &mut Text) {
     let counts = context.server.stats.command_stats.counts();
