@@ -13,6 +13,7 @@ pub mod dump_file;
 pub mod execute;
 pub mod group;
 pub mod keyspace;
+pub mod migration;
 pub mod net;
 pub mod observe;
 pub mod protocol;

@@ -90,6 +90,11 @@ pub fn extract(spec: &CommandSpec, args: Args<'_>) -> Result<Vec<KeyAt>, KeyErro
     if found.is_empty() && mandatory {
         return Err(KeyError::Invalid);
     }
+    // `MIGRATE` names its keys at the end if the one in its place is empty.
+    let optional_run = |key: &KeySpec| matches!(key.begin, BeginSearch::Keyword { .. });
+    if found.len() > 1 && spec.keys.len() > 1 && spec.keys.iter().any(optional_run) {
+        found.retain(|key| !args.at(key.index).is_empty());
+    }
     if let Some(decide) = spec.key_flags {
         let flags = decide(args);
         found.iter_mut().for_each(|key| key.flags = flags);

@@ -1,11 +1,13 @@
 //! What commands about the connection and the server see.
 
 use super::context::Settings;
-use super::dispatch::Batch;
-use super::run::{Done, Scratch};
+use super::context::{Origin, WriteContext};
+use super::dispatch::{Batch, Gates};
+use super::run::{self, Done, Frame, Scratch};
 use crate::commands::table::Command;
 use crate::keyspace::{DbIndex, Locked, SHARDS, Shard};
 use crate::net::Client;
+use crate::protocol::{WireError, errors};
 use crate::server::{CommandClock, Server};
 use crate::time::{Instant, UnixMs};
 
@@ -51,6 +53,8 @@ pub enum BlockOn {
         /// When to answer anyway.
         deadline: Option<Instant>,
     },
+    /// `MIGRATE`: the answers of another server; the request is executed again then.
+    Migration,
     /// `SAVE`: the end of the save of this number.
     Save {
         /// Its number.
@@ -125,6 +129,38 @@ impl<'a> SessionContext<'a> {
         debug_assert!(!self.in_transaction(), "EXEC holds locks already");
         let shard = crate::keyspace::shard_of(crate::hash::hash(key));
         Locked::one(&self.server.keyspace, db, shard)
+    }
+
+    /// Locks these shards and acts on their keys as a write does: what `act` notes as its
+    /// effect enters the log before they are unlocked. Not inside `EXEC`.
+    ///
+    /// # Errors
+    /// When the node has become a read-only replica since the gates.
+    pub fn write<R>(
+        &mut self,
+        mut places: Vec<(DbIndex, usize)>,
+        act: impl FnOnce(&mut WriteContext<'_>) -> R,
+    ) -> Result<R, WireError> {
+        debug_assert!(!self.in_transaction(), "EXEC holds locks already");
+        let mut locked = Locked::several(&self.server.keyspace, &mut places);
+        if self.server.gates.has(Gates::READ_ONLY) {
+            return Err(errors::READ_ONLY);
+        }
+        self.scratch.hashes.clear();
+        let frame = Frame {
+            server: self.server,
+            settings: self.settings,
+            db: self.client.db,
+            now: self.now,
+            origin: Origin::Client,
+            touches: !self.client.no_touch,
+            may_expire: run::may_expire(self.server),
+        };
+        let result = act(&mut run::write_context(&frame, &mut locked, self.scratch));
+        let written = run::commit(&frame, &mut locked, self.scratch);
+        self.done.wrote |= written > 0;
+        self.depends_on(&locked);
+        Ok(result)
     }
 
     /// Shows every shard, all locked at once. The command must have the scope `Keyspace`,

@@ -5,6 +5,7 @@ use crate::commands::table::Command;
 use crate::commit::AckLevel;
 use crate::execute::Transaction;
 use crate::keyspace::DbIndex;
+use crate::migration::Migration;
 use crate::server::Server;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -45,6 +46,8 @@ pub struct Client {
     pub last_write: u64,
     /// The last command; published once for a batch.
     pub last_command: Option<&'static Command>,
+    /// The migration it waits for.
+    pub migration: Option<Box<Migration>>,
     /// What a replica has said of itself with `REPLCONF`.
     pub replica: ReplicaHello,
     /// What other threads may know.
@@ -75,6 +78,7 @@ impl Client {
             reply_mode: ReplyMode::On,
             sync_level: None,
             last_write: 0,
+            migration: None,
             last_command: None,
             replica: ReplicaHello::default(),
             info,

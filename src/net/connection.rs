@@ -581,6 +581,7 @@ impl Connection {
                 let deadline = match on {
                     BlockOn::Pause
                     | BlockOn::Aside
+                    | BlockOn::Migration
                     | BlockOn::Save { .. }
                     | BlockOn::Shutdown { .. } => None,
                     BlockOn::Replicas { deadline, .. } | BlockOn::Files { deadline, .. } => {
@@ -595,7 +596,7 @@ impl Connection {
                     self.aside = Aside::Wanted;
                 }
                 self.client.info.blocked.store(!paused, Ordering::Relaxed);
-                return paused;
+                return paused || matches!(on, BlockOn::Migration);
             }
         }
         false
@@ -632,13 +633,21 @@ impl Connection {
         let server = self.worker.server;
         let unblocked = self.client.info.unblock.swap(0, Ordering::Relaxed);
         let mut reply = Reply::new(&mut self.output.out, self.client.resp3);
-        if unblocked == 2 && !matches!(blocked.on, BlockOn::Pause | BlockOn::Aside) {
+        let again = matches!(
+            blocked.on,
+            BlockOn::Pause | BlockOn::Aside | BlockOn::Migration
+        );
+        if unblocked == 2 && !again {
             reply.error(&WireError::fixed(
                 "UNBLOCKED client unblocked via CLIENT UNBLOCK",
             ));
         } else {
             let timed_out = timed_out || unblocked == 1;
-            if !server.try_unblock(&blocked.on, timed_out, &mut reply, cx.waker()) {
+            let there = server.try_unblock(&blocked.on, timed_out, &mut reply, cx.waker());
+            // Asked after the waker is known, so that no answer is missed.
+            let answered = matches!(blocked.on, BlockOn::Migration)
+                && self.client.migration.as_ref().is_none_or(|m| m.is_done());
+            if !there && !answered {
                 return Poll::Pending;
             }
         }

@@ -78,6 +78,7 @@ async fn sample(server: &'static Server) {
         }
         server.watch_replicas();
         server.dump_file.if_due(server);
+        server.migration_sockets.close_idle();
     }
 }
 

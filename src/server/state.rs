@@ -12,6 +12,7 @@ use crate::coordination::{Authority, LocalAuthority, Parts};
 use crate::dump_file::DumpFile;
 use crate::execute::{BlockOn, Garbage, Gates, Settings};
 use crate::keyspace::Keyspace;
+use crate::migration::Sockets;
 use crate::net::{ClientKind, Registry, WorkerHandle};
 use crate::observe::{CommandLogs, LatencyMonitor};
 use crate::protocol::{Reply, WireError};
@@ -71,6 +72,8 @@ pub struct Server {
     pub aof: Aof,
     /// The snapshot on disk.
     pub dump_file: DumpFile,
+    /// Connections to servers to which keys were migrated.
+    pub migration_sockets: Sockets,
     /// Identifies this run of the process.
     pub run_id: String,
     /// When the server started.
@@ -112,6 +115,7 @@ impl Server {
             held_bytes: AtomicUsize::new(0),
             aof: Aof::new(),
             dump_file: DumpFile::default(),
+            migration_sockets: Sockets::default(),
             run_id: crate::random::hex40(),
             started: Instant::now(),
             started_at: time::unix_seconds(),
@@ -232,6 +236,8 @@ impl Server {
         match on {
             BlockOn::Aside => false,
             BlockOn::Pause => !self.gates.has(Gates::PAUSED | Gates::PAUSED_WRITES),
+            // The connection itself knows.
+            BlockOn::Migration => false,
             BlockOn::Save { run } => match self.dump_file.outcome(*run) {
                 Some(good) => {
                     if good {

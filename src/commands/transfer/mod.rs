@@ -1,6 +1,7 @@
 //! Values on their way to and from other servers: the family's table of contents.
 
 mod dump;
+mod migrate;
 
 use super::handler::Handler;
 use super::spec::{Acl, CommandSpec, Flags, Group, KeySpec};
@@ -46,6 +47,32 @@ pub const COMMANDS: &[CommandSpec] = &[
         ..GENERIC
     },
     RESTORE,
+    CommandSpec {
+        name: "migrate",
+        since: "2.6.0",
+        arity: -6,
+        flags: Flags::of("write"),
+        acl: Acl::and("dangerous"),
+        keys: &[
+            KeySpec::at(3, "RW access delete"),
+            KeySpec::after("KEYS", -2, -1, 0, "RW access delete incomplete"),
+        ],
+        syntax: "host{:string} port{:integer} <key{#0} | \"\"{empty-string}>{key-selector} destination-db{:integer} \
+                 timeout{:integer} [COPY{@3.0.0}] [REPLACE{@3.0.0}] [AUTH password{auth @4.0.7} | \
+                 <AUTH2 username password>{+auth2 @6.0.0}]{authentication} \
+                 [KEYS key{keys #1 @3.0.6} [key ...]]",
+        summary: "Moves keys to another server.",
+        complexity: "O(N), N being the number of elements, and as much traffic",
+        history: &[
+            ("3.0.0", "`COPY` and `REPLACE`."),
+            ("3.0.6", "`KEYS`."),
+            ("4.0.7", "`AUTH`."),
+            ("6.0.0", "`AUTH2`."),
+        ],
+        tips: &["nondeterministic_output"],
+        handler: Handler::Session(migrate::migrate),
+        ..GENERIC
+    },
     CommandSpec {
         name: "restore-asking",
         since: "3.0.0",
