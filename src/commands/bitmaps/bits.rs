@@ -67,7 +67,7 @@ pub(super) fn getbit(
     Ok(())
 }
 
-/// `BITCOUNT key [start end [BYTE | BIT]]`
+/// `BITCOUNT key [start [end [BYTE | BIT]]]`
 pub(super) fn bitcount(
     ctx: &ReadContext<'_>,
     args: Args<'_>,
@@ -75,10 +75,11 @@ pub(super) fn bitcount(
 ) -> Result<(), WireError> {
     let given = match args.len() {
         2 => None,
-        3 | 6.. => return Err(errors::SYNTAX),
+        6.. => return Err(errors::SYNTAX),
         _ => {
             let start = parse_i64(args.at(2)).ok_or(errors::NOT_AN_INTEGER)?;
-            let end = parse_i64(args.at(3)).ok_or(errors::NOT_AN_INTEGER)?;
+            let end = args.get(3).map_or(Some(-1), parse_i64);
+            let end = end.ok_or(errors::NOT_AN_INTEGER)?;
             Some((start, end, unit(args, 4)?))
         }
     };
