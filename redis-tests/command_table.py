@@ -89,7 +89,7 @@ def compare(truths: list, tested, differences) -> list[str]:
     for name in sorted(set().union(*(table.info for table in tables))):
         truth, server = next((t, s) for t, s in zip(tables, truths) if name in t.info)
         if name not in ours.info:
-            if not any(fnmatch.fnmatchcase(name, glob.lower()) for glob in differences.missing):
+            if not any(fnmatch.fnmatchcase(name.lower(), glob) for glob in differences.missing):
                 stories.append(f"\nFAILED {server.name} has the command {name}, {tested.name} has not")
             continue
         between = f"{server.name}-{tested.name}"

@@ -217,12 +217,14 @@ def commands(seed: int, count: int) -> list[tuple[list[bytes], list[str]]]:
         if rng.random() < 0.06 and len(words) > 1 and words[0] not in ("SPOP", "BITCOUNT"):
             place = rng.randrange(1, len(words))
             fate = rng.random()
+            # HSETEX takes NX and XX, as in Valkey.
+            odd = rng.choice([o for o in ODD if words[0] != "HSETEX" or o not in ("NX", "XX")])
             if fate < 0.4:
-                words[place] = rng.choice(ODD)
+                words[place] = odd
             elif fate < 0.7:
                 del words[place]
             else:
-                words.insert(place, rng.choice(ODD))
+                words.insert(place, odd)
         if words[0] in ("HRANDFIELD", "SRANDMEMBER"):
             masks = ["any"] if len(words) == 2 else masks if words[2:3] == ["100"] else ["shape"]
         sequence.append(([word.encode("latin-1") for word in words], masks))
