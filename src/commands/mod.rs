@@ -17,6 +17,7 @@ pub mod hashes;
 pub mod hyperloglog;
 pub mod introspection;
 pub mod key_positions;
+pub mod lists;
 pub mod persistence;
 #[cfg(test)]
 mod replay_tests;

@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 static FAMILIES: &[&[CommandSpec]] = &[
     super::strings::COMMANDS,
     super::hashes::COMMANDS,
+    super::lists::COMMANDS,
     super::sets::COMMANDS,
     super::bitmaps::COMMANDS,
     super::hyperloglog::COMMANDS,

@@ -473,7 +473,6 @@ const ENCODINGS: &[Spec] = &[
         "-2",
     )
     .alias(&["list-max-ziplist-size"])
-    .flags(Flags::INERT)
     .help("Elements, or by -1 to -5 the size, of a packed piece of a list."),
     live("list-compress-depth", COUNT, "0")
         .flags(Flags::INERT)

@@ -11,6 +11,7 @@ use crate::keyspace::{DbIndex, Keyspace, Locked, ValueRef};
 use crate::protocol::{Args, OutBuf, OwnedArgs, Reply};
 use crate::time::UnixMs;
 use crate::values::hash::HashRef;
+use crate::values::list::ListRef;
 use crate::values::set::SetRef;
 use std::collections::BTreeMap;
 
@@ -152,7 +153,8 @@ fn value_text(value: ValueRef<'_>) -> Vec<u8> {
         ValueRef::HashPacked(bytes) => HashRef::Packed(bytes),
         ValueRef::HashPackedEx(bytes) => HashRef::PackedEx(bytes),
         ValueRef::HashTable(table) => HashRef::Table(table),
-        ValueRef::ListPacked(_) | ValueRef::List(_) => return Vec::new(),
+        ValueRef::ListPacked(bytes) => return elements_text(ListRef::Packed(bytes)),
+        ValueRef::List(list) => return elements_text(ListRef::Quick(list)),
         ValueRef::SetInts(bytes) => return members_text(SetRef::Ints(bytes)),
         ValueRef::SetPacked(bytes) => return members_text(SetRef::Packed(bytes)),
         ValueRef::SetTable(table) => return members_text(SetRef::Table(table)),
@@ -170,6 +172,11 @@ fn value_text(value: ValueRef<'_>) -> Vec<u8> {
         .collect();
     fields.sort();
     fields.join("\n").into_bytes()
+}
+
+fn elements_text(list: ListRef<'_>) -> Vec<u8> {
+    let elements: Vec<_> = list.iter().map(|e| format!("{:?}", e.to_vec())).collect();
+    elements.join("\n").into_bytes()
 }
 
 fn members_text(set: SetRef<'_>) -> Vec<u8> {

@@ -5,6 +5,7 @@ use crate::keyspace::{DbIndex, EntryRef, ValueRef};
 use crate::protocol::{encode_bulk, encode_header};
 use crate::time::UnixMs;
 use crate::values::hash::{Field, HashRef};
+use crate::values::list::ListRef;
 use crate::values::packed::Element;
 use crate::values::set::SetRef;
 use bytes::Bytes;
@@ -44,7 +45,8 @@ impl Text {
             ValueRef::HashPacked(bytes) => self.hash(key, HashRef::Packed(bytes), expiry),
             ValueRef::HashPackedEx(bytes) => self.hash(key, HashRef::PackedEx(bytes), expiry),
             ValueRef::HashTable(table) => self.hash(key, HashRef::Table(table), expiry),
-            ValueRef::ListPacked(_) | ValueRef::List(_) => {}
+            ValueRef::ListPacked(bytes) => self.list(key, ListRef::Packed(bytes), expiry),
+            ValueRef::List(list) => self.list(key, ListRef::Quick(list), expiry),
             ValueRef::SetInts(bytes) => self.set_of_members(key, SetRef::Ints(bytes), expiry),
             ValueRef::SetPacked(bytes) => self.set_of_members(key, SetRef::Packed(bytes), expiry),
             ValueRef::SetTable(table) => self.set_of_members(key, SetRef::Table(table), expiry),
@@ -136,31 +138,46 @@ impl Text {
     }
 
     fn set_of_members(&mut self, key: &[u8], set: SetRef<'_>, expiry: Option<UnixMs>) {
-        let mut piece: Vec<Element<'_>> = Vec::with_capacity(PIECE_FIELDS.min(set.len()));
+        self.pieces(key, b"SADD", set.iter(), expiry);
+    }
+
+    /// A collection of single elements, in pieces.
+    fn pieces<'e>(
+        &mut self,
+        key: &[u8],
+        command: &[u8],
+        elements: impl Iterator<Item = Element<'e>>,
+        expiry: Option<UnixMs>,
+    ) {
+        let mut piece: Vec<Element<'_>> = Vec::with_capacity(PIECE_FIELDS);
         let mut piece_bytes = 0;
-        for member in set.iter() {
-            let bytes = member.text_len();
+        for element in elements {
+            let bytes = element.text_len();
             if piece.len() == PIECE_FIELDS || piece_bytes + bytes > PIECE_BYTES && piece_bytes > 0 {
-                self.members(key, &piece);
+                self.piece(key, command, &piece);
                 piece.clear();
                 piece_bytes = 0;
             }
             piece_bytes += bytes;
-            piece.push(member);
+            piece.push(element);
         }
-        self.members(key, &piece);
+        self.piece(key, command, &piece);
         if let Some(at) = expiry {
             self.command(3).arg(b"PEXPIREAT").arg(key).int(at);
         }
     }
 
-    fn members(&mut self, key: &[u8], members: &[Element<'_>]) {
-        if members.is_empty() {
+    fn list(&mut self, key: &[u8], list: ListRef<'_>, expiry: Option<UnixMs>) {
+        self.pieces(key, b"RPUSH", list.iter(), expiry);
+    }
+
+    fn piece(&mut self, key: &[u8], command: &[u8], elements: &[Element<'_>]) {
+        if elements.is_empty() {
             return;
         }
-        self.command(2 + members.len()).arg(b"SADD").arg(key);
-        for member in members {
-            self.arg(member.text(&mut itoa::Buffer::new()));
+        self.command(2 + elements.len()).arg(command).arg(key);
+        for element in elements {
+            self.arg(element.text(&mut itoa::Buffer::new()));
         }
         self.cut_if_long();
     }

@@ -10,6 +10,7 @@
 use crate::keyspace::{DbIndex, EntryRef, Locked, ValueRef};
 use crate::time::UnixMs;
 use crate::values::hash::HashRef;
+use crate::values::list::ListRef;
 use crate::values::set::SetRef;
 use sha1::{Digest as _, Sha1};
 
@@ -73,7 +74,8 @@ fn value_digest(entry: EntryRef<'_>, now: UnixMs) -> Option<Digest> {
         ValueRef::HashPacked(bytes) => add_hash(&mut sha, HashRef::Packed(bytes), now)?,
         ValueRef::HashPackedEx(bytes) => add_hash(&mut sha, HashRef::PackedEx(bytes), now)?,
         ValueRef::HashTable(table) => add_hash(&mut sha, HashRef::Table(table), now)?,
-        ValueRef::ListPacked(_) | ValueRef::List(_) => {}
+        ValueRef::ListPacked(bytes) => add_list(&mut sha, ListRef::Packed(bytes)),
+        ValueRef::List(list) => add_list(&mut sha, ListRef::Quick(list)),
         ValueRef::SetInts(bytes) => add_set(&mut sha, SetRef::Ints(bytes)),
         ValueRef::SetPacked(bytes) => add_set(&mut sha, SetRef::Packed(bytes)),
         ValueRef::SetTable(table) => add_set(&mut sha, SetRef::Table(table)),
@@ -114,6 +116,13 @@ fn add_set(sha: &mut Sha1, set: SetRef<'_>) {
     }
     sha.update(b"set");
     sha.update(members.0);
+}
+
+fn add_list(sha: &mut Sha1, list: ListRef<'_>) {
+    sha.update(b"list");
+    for element in list.iter() {
+        add(sha, element.text(&mut itoa::Buffer::new()));
+    }
 }
 
 /// Adds bytes with their length, so that neighbours cannot run into each other.

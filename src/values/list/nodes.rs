@@ -1,0 +1,269 @@
+//! A large list: a row of nodes, each with packed elements.
+//!
+//! What must stay true: no node is empty; a node of more than one element holds at most
+//! [`NODE_BYTES`]; `len` is the sum of the nodes' counts.
+
+use super::packed::{Elements, listpack_bytes, place};
+use crate::allocator::size_class;
+use crate::values::packed::{EditBuf, Element, Encoded};
+use std::collections::VecDeque;
+
+/// A list of packed nodes.
+#[derive(Clone, Debug, Default)]
+pub struct List {
+    nodes: VecDeque<Node>,
+    len: usize,
+    bytes: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Node {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+impl Node {
+    fn of(encoded: &[u8]) -> Node {
+        let mut node = Node::default();
+        node.insert(0, encoded);
+        node
+    }
+
+    fn has_room(&self, more: usize) -> bool {
+        self.bytes.len() + more <= NODE_BYTES
+    }
+
+    /// Puts an encoded element at a place among the bytes.
+    fn insert(&mut self, at: usize, encoded: &[u8]) {
+        let len = self.bytes.len() + encoded.len();
+        if len > self.bytes.capacity() {
+            // In the allocator's own steps, and not twice as much: the slack of the last
+            // node counts for nothing, that of all others would.
+            let step = (len / 4).clamp(16, 256);
+            self.bytes
+                .reserve_exact(size_class(len + step) - self.bytes.len());
+        }
+        if at == self.bytes.len() {
+            self.bytes.extend_from_slice(encoded);
+        } else {
+            self.bytes.splice(at..at, encoded.iter().copied());
+        }
+        self.count += 1;
+    }
+
+    fn elements(&self, index: usize) -> Elements<'_> {
+        Elements {
+            bytes: &self.bytes,
+            at: place(&self.bytes, 0, index),
+        }
+    }
+
+    /// The elements from `index` on as a node of their own.
+    fn split(&mut self, index: usize) -> Node {
+        let at = place(&self.bytes, 0, index);
+        let bytes = self.bytes.split_off(at);
+        let count = self.count - index as u32;
+        self.count = index as u32;
+        self.bytes.shrink_to_fit();
+        Node { bytes, count }
+    }
+}
+
+impl List {
+    /// How many elements there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes of the packed elements.
+    pub(super) fn packed_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Bytes in memory.
+    pub fn mem_bytes(&self) -> usize {
+        let nodes = self
+            .nodes
+            .iter()
+            .map(|node| size_class(node.bytes.capacity()));
+        size_of::<Self>() + self.nodes.capacity() * size_of::<Node>() + nodes.sum::<usize>()
+    }
+
+    pub(super) fn listpack_bytes(&self) -> usize {
+        let nodes = self.nodes.iter();
+        nodes.map(|node| listpack_bytes(&node.bytes, 0)).sum()
+    }
+
+    /// The elements from `start` on.
+    pub(super) fn from(&self, start: usize) -> impl Iterator<Item = Element<'_>> {
+        let (node, index) = self.find(start);
+        let first = self.nodes.get(node).map(|node| node.elements(index));
+        let rest = self.nodes.iter().skip(node + 1);
+        first
+            .into_iter()
+            .flatten()
+            .chain(rest.flat_map(|node| node.elements(0)))
+    }
+
+    /// The elements from the back.
+    pub(super) fn backwards(&self) -> impl Iterator<Item = Element<'_>> {
+        self.nodes.iter().rev().flat_map(|node| {
+            let all: Vec<_> = node.elements(0).collect();
+            all.into_iter().rev()
+        })
+    }
+
+    /// Adds an element at the back.
+    pub fn push(&mut self, text: &[u8]) {
+        self.insert(self.len, text);
+    }
+
+    /// Inserts an element in front of the one at `index`.
+    pub fn insert(&mut self, index: usize, text: &[u8]) {
+        let mut encoded = EditBuf::new();
+        Encoded::new(text).write_to(&mut encoded);
+        self.len += 1;
+        self.bytes += encoded.len();
+        let (mut node, mut index) = if index + 1 >= self.len {
+            match self.nodes.back() {
+                Some(last) => (self.nodes.len() - 1, last.count as usize),
+                None => (0, 0),
+            }
+        } else {
+            // Among the elements without the new one.
+            self.find_in(index, self.len - 1)
+        };
+        let Some(target) = self.nodes.get(node) else {
+            self.nodes.push_back(Node::of(&encoded));
+            return;
+        };
+        if index == 0 && !target.has_room(encoded.len()) && node > 0 {
+            // The end of the node in front is the same place.
+            node -= 1;
+            index = self.nodes[node].count as usize;
+        }
+        let target = &mut self.nodes[node];
+        if target.has_room(encoded.len()) {
+            let at = if index == target.count as usize {
+                target.bytes.len()
+            } else {
+                place(&target.bytes, 0, index)
+            };
+            target.insert(at, &encoded);
+            return;
+        }
+        if index == 0 {
+            self.nodes.insert(node, Node::of(&encoded));
+        } else if index == target.count as usize {
+            self.nodes.insert(node + 1, Node::of(&encoded));
+        } else {
+            let rest = target.split(index);
+            self.nodes.insert(node + 1, rest);
+            let target = &mut self.nodes[node];
+            if target.has_room(encoded.len()) {
+                let end = target.bytes.len();
+                target.insert(end, &encoded);
+            } else {
+                self.nodes.insert(node + 1, Node::of(&encoded));
+            }
+        }
+    }
+
+    /// Gives the element at `index` another text.
+    pub fn replace(&mut self, index: usize, text: &[u8]) {
+        self.remove(index, 1);
+        self.insert(index, text);
+    }
+
+    /// Removes `n` elements from `index` on.
+    pub fn remove(&mut self, index: usize, n: usize) {
+        let mut left = n.min(self.len.saturating_sub(index));
+        if left == 0 {
+            return;
+        }
+        self.len -= left;
+        let (mut node, mut at) = self.find_in(index, self.len + left);
+        while left > 0 {
+            let target = &mut self.nodes[node];
+            let count = target.count as usize;
+            let gone = left.min(count - at);
+            left -= gone;
+            if gone == count {
+                self.bytes -= target.bytes.len();
+                // At either end of the row this moves nothing.
+                self.nodes.remove(node);
+                continue;
+            }
+            let from = place(&target.bytes, 0, at);
+            let to = place(&target.bytes, from, gone);
+            self.bytes -= to - from;
+            target.bytes.drain(from..to);
+            target.count -= gone as u32;
+            if target.bytes.capacity() > 2 * target.bytes.len() + 64 {
+                target.bytes.shrink_to_fit();
+            }
+            if at + gone == count {
+                node += 1;
+            }
+            at = 0;
+        }
+        self.merge(node.saturating_sub(1));
+    }
+
+    /// Joins two neighbours that have both become small.
+    fn merge(&mut self, node: usize) {
+        let (Some(a), Some(b)) = (self.nodes.get(node), self.nodes.get(node + 1)) else {
+            return;
+        };
+        if a.bytes.len() + b.bytes.len() > NODE_BYTES / 2 {
+            return;
+        }
+        if let Some(b) = self.nodes.remove(node + 1) {
+            let a = &mut self.nodes[node];
+            a.bytes.extend_from_slice(&b.bytes);
+            a.count += b.count;
+        }
+    }
+
+    /// The node of the element `index`, and the element's place in it; behind the last node
+    /// if there are fewer.
+    fn find(&self, index: usize) -> (usize, usize) {
+        self.find_in(index, self.len)
+    }
+
+    fn find_in(&self, index: usize, len: usize) -> (usize, usize) {
+        if index >= len {
+            return (self.nodes.len(), 0);
+        }
+        if index <= len / 2 {
+            let mut left = index;
+            for (i, node) in self.nodes.iter().enumerate() {
+                let count = node.count as usize;
+                if left < count {
+                    return (i, left);
+                }
+                left -= count;
+            }
+            return (self.nodes.len(), 0);
+        }
+        // From the back.
+        let mut behind = len - index;
+        for (i, node) in self.nodes.iter().enumerate().rev() {
+            let count = node.count as usize;
+            if behind <= count {
+                return (i, count - behind);
+            }
+            behind -= count;
+        }
+        (0, 0)
+    }
+}
+
+/// A node of several elements does not grow beyond this, in bytes. Larger ones would need
+/// fewer words each, smaller ones are faster to walk: nothing in them points backwards.
+const NODE_BYTES: usize = 2048;
