@@ -27,6 +27,7 @@ MASKS = {"ttl": ["near:2"], "pttl": ["near:2000"], "expiretime": ["near:2"], "pe
          "httl": ["near:2"], "hpttl": ["near:2000"], "hexpiretime": ["near:2"], "hpexpiretime": ["near:2000"],
          "hgetall": ["pairs"], "xadd": [], "xtrim": [], "sort": [], "sort_ro": [], "zadd": []}
 WRITES_AT_RANDOM = 0.7
+KEYS_AT_RANDOM = 0.05  # how often it is asked where the keys of a call are
 
 
 class Table:
@@ -166,6 +167,8 @@ BY_TYPE = {
     "pattern": {"": ["*", "k*", "?1", "[ab]*", "none"]},
 }
 SAME_AS = {"max": "min", "stop": "start", "end": "start", "member1": "member", "member2": "member"}
+# What `~` trims depends on how a server packs its nodes; `*` is the time.
+SETTLED = {b"~": "=", b"*": "8-8"}
 ODD = ["", "bogus", "-1", "0", "1.5", "nan", " 1", "01", "9223372036854775808", "a\r\nb\0c\xff"]
 
 
@@ -202,8 +205,7 @@ class Calls:
     def _one(self, argument: Reply, name: str, with_token: bool) -> None:
         token, kind = entry(argument, "token"), entry(argument, "type").text.decode()
         if token is not None and with_token:
-            # What `~` trims depends on how a server packs its nodes.
-            self.words.append("=" if token.text == b"~" else token.text.decode())
+            self.words.append(SETTLED.get(token.text, token.text.decode()))
         if kind == "block":
             self._sequence(entry(argument, "arguments").items)
         elif kind == "oneof":
@@ -254,7 +256,10 @@ def sequence(tables: list[Table], seed: int, count: int) -> list[tuple[list[byte
                 del words[at]
             else:
                 words.insert(at, rng.choice(ODD))
-        made.append(([word.encode("latin-1") for word in words], masks_of(table, name)))
+        masks = masks_of(table, name)
+        if rng.random() < KEYS_AT_RANDOM:
+            words, masks = ["COMMAND", rng.choice(["GETKEYS", "GETKEYSANDFLAGS"]), *words], []
+        made.append(([word.encode("latin-1") for word in words], masks))
     return made
 
 
