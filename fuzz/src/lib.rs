@@ -8,6 +8,7 @@ pub mod allocations;
 pub mod aof_manifest;
 pub mod config_text;
 pub mod mutate;
+pub mod rdb_file;
 pub mod request_reader;
 
 #[global_allocator]

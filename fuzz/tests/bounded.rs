@@ -1,7 +1,7 @@
 //! A bounded, reproducible run of each target; see `lockstep_fuzz::mutate::run`.
 
 use lockstep_fuzz::mutate::{Rng, run, seeds};
-use lockstep_fuzz::{aof_manifest, config_text, request_reader};
+use lockstep_fuzz::{aof_manifest, config_text, rdb_file, request_reader};
 
 #[test]
 fn requests_are_read_as_redis_protocol_reads_them() {
@@ -85,4 +85,28 @@ fn what_lies_beside_the_append_only_file_is_read_or_refused() {
     ];
     let seeds = seeds("aof_manifest");
     run(100_000, &seeds, &WORDS, |_| None, aof_manifest::check);
+}
+
+#[test]
+fn rdb_files_are_read_or_refused() {
+    const WORDS: [&[u8]; 16] = [
+        b"\xff",
+        b"\xfe\x00",
+        b"\xfc",
+        b"\x81\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\x80\xff\xff\xff\xff",
+        b"\x80\x00\x00\x00\x01",
+        b"\xc3\x40\x40\x7f\xff",
+        b"\xc0\x7f",
+        b"\x00",
+        b"\x7f",
+        b"\xf7",
+        b"\x0f",
+        b"\x13",
+        b"\x15",
+        b"\x16",
+        b"\x18",
+    ];
+    let seeds = seeds("rdb_file");
+    run(100_000, &seeds, &WORDS, |_| None, rdb_file::check);
 }

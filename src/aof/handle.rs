@@ -8,6 +8,7 @@ use super::manifest::{FileInfo, Manifest};
 use super::{rewrite, writer};
 use crate::commit::Event;
 use crate::config::AppendFsync;
+use crate::dump_file;
 use crate::execute::Gates;
 use crate::server::Server;
 use crate::snapshot;
@@ -219,6 +220,17 @@ impl Aof {
         std::fs::create_dir_all(&dir).map_err(io_error("create", &dir))?;
         rewrite::adopt_single_file(server, &dir, &name).map_err(io_error("move into", &dir))?;
         let loaded = load::load(server, &dir, &name)?;
+        if loaded.manifest == Manifest::default() && dump_file::load_at_start(server)? {
+            // Redis starts empty here, and its next save takes the place of the data.
+            tracing::warn!(
+                "there is no append-only file yet: the data is that of the RDB file, and a first \
+                 append-only file is made of it"
+            );
+            self.start_writer(server)
+                .map_err(io_error("start a thread for", &dir))?;
+            self.rewrite(server, true);
+            return Ok(());
+        }
         let known = match &loaded.annotation {
             Some(annotation) if loaded.measure == 0 => {
                 server.replication.restore(annotation.replid.clone());

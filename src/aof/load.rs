@@ -30,6 +30,9 @@ pub enum LoadError {
         /// Why it failed.
         source: io::Error,
     },
+    /// There is no append-only file but a snapshot, and that cannot be loaded.
+    #[error(transparent)]
+    Dump(#[from] dump_file::LoadError),
     /// The manifest is wrong.
     #[error("the append-only file's manifest {}, {error}", path.display())]
     Manifest {
