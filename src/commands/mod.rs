@@ -27,6 +27,7 @@ pub mod scripting;
 pub mod server;
 pub mod sets;
 pub mod spec;
+pub mod streams;
 pub mod strings;
 pub mod syntax;
 pub mod table;

@@ -491,11 +491,8 @@ const ENCODINGS: &[Spec] = &[
         .flags(Flags::INERT)
         .help("Longest member of a packed sorted set, in bytes."),
     live("hll-sparse-max-bytes", BYTES, "3000").help("Most bytes of a sparse HyperLogLog."),
-    live("stream-node-max-bytes", BYTES, "4096")
-        .flags(Flags::INERT)
-        .help("Most bytes of a packed piece of a stream."),
+    live("stream-node-max-bytes", BYTES, "4096").help("Most bytes of a packed piece of a stream."),
     live("stream-node-max-entries", LONG, "100")
-        .flags(Flags::INERT)
         .help("Most entries of a packed piece of a stream."),
     inert(
         "vset-force-single-threaded-execution",

@@ -845,7 +845,7 @@ fn is_costly(entry: EntryRef<'_>) -> bool {
         ValueRef::List(list) => list.len() > 64,
         ValueRef::SetTable(set) => set.len() > 64,
         ValueRef::SortedSet(set) => set.len() > 64,
-        ValueRef::Stream(stream) => stream.len() > 64,
+        ValueRef::Stream(stream) => stream.is_costly(),
         ValueRef::Shared(value) => value.len() > 1 << 20,
         _ => false,
     }

@@ -13,6 +13,7 @@ use crate::time::UnixMs;
 use crate::values::hash::HashRef;
 use crate::values::list::ListRef;
 use crate::values::set::SetRef;
+use crate::values::stream::Stream;
 use std::collections::BTreeMap;
 
 /// What a command left: its reply over RESP2, and the commands of its effect.
@@ -159,7 +160,7 @@ fn value_text(value: ValueRef<'_>) -> Vec<u8> {
         ValueRef::SetPacked(bytes) => return members_text(SetRef::Packed(bytes)),
         ValueRef::SetTable(table) => return members_text(SetRef::Table(table)),
         ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => return Vec::new(),
-        ValueRef::Stream(_) => return Vec::new(),
+        ValueRef::Stream(stream) => return stream_text(stream),
     };
     // As text: one encoding keeps -4 as a number and another as two bytes, and which one a
     // node uses is its own affair.
@@ -183,6 +184,29 @@ fn members_text(set: SetRef<'_>) -> Vec<u8> {
     let mut members: Vec<_> = set.iter().map(|m| format!("{:?}", m.to_vec())).collect();
     members.sort();
     members.join("\n").into_bytes()
+}
+
+fn stream_text(stream: &Stream) -> Vec<u8> {
+    let mut lines = vec![format!(
+        "{} {} {}",
+        stream.last_id, stream.max_deleted_id, stream.entries_added
+    )];
+    for entry in stream.iter() {
+        let pairs = entry.pairs().map(|(f, v)| (f.to_vec(), v.to_vec()));
+        lines.push(format!("{} {:?}", entry.id, pairs.collect::<Vec<_>>()));
+    }
+    for (name, group) in stream.groups() {
+        let (last, read) = (group.last_id, group.entries_read);
+        lines.push(format!("group {name:?} {last} {read:?}"));
+        for (id, one) in group.pending() {
+            let consumer = group.consumer_name(one);
+            let (at, times) = (one.delivered_at, one.deliveries);
+            lines.push(format!("{id} {consumer:?} {at} {times}"));
+        }
+        let names = group.consumers().map(|consumer| consumer.name());
+        lines.push(format!("consumers {:?}", names.collect::<Vec<_>>()));
+    }
+    lines.join("\n").into_bytes()
 }
 
 /// Takes a run of RESP arrays of bulk strings apart.

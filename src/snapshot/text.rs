@@ -8,6 +8,7 @@ use crate::values::hash::{Field, HashRef};
 use crate::values::list::ListRef;
 use crate::values::packed::Element;
 use crate::values::set::SetRef;
+use crate::values::stream::{Group, Stream, StreamId};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ impl Text {
             ValueRef::SetPacked(bytes) => self.set_of_members(key, SetRef::Packed(bytes), expiry),
             ValueRef::SetTable(table) => self.set_of_members(key, SetRef::Table(table), expiry),
             ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => {}
-            ValueRef::Stream(_) => {}
+            ValueRef::Stream(stream) => self.stream(key, stream, expiry),
         }
         self.cut_if_long();
     }
@@ -180,6 +181,67 @@ impl Text {
             self.arg(element.text(&mut itoa::Buffer::new()));
         }
         self.cut_if_long();
+    }
+
+    fn stream(&mut self, key: &[u8], stream: &Stream, expiry: Option<UnixMs>) {
+        for entry in stream.iter() {
+            self.command(3 + 2 * entry.fields).arg(b"XADD").arg(key);
+            self.arg(&entry.id.text());
+            for (field, value) in entry.pairs() {
+                let (mut name, mut text) = (itoa::Buffer::new(), itoa::Buffer::new());
+                self.arg(field.text(&mut name)).arg(value.text(&mut text));
+            }
+            self.cut_if_long();
+        }
+        if stream.is_empty() {
+            // An entry that is trimmed at once makes the key.
+            self.command(7).arg(b"XADD").arg(key);
+            self.arg(b"MAXLEN")
+                .arg(b"0")
+                .arg(b"0-1")
+                .arg(b"x")
+                .arg(b"y");
+        }
+        self.command(7).arg(b"XSETID").arg(key);
+        self.arg(&stream.last_id.text());
+        self.arg(b"ENTRIESADDED").int(stream.entries_added as i64);
+        self.arg(b"MAXDELETEDID").arg(&stream.max_deleted_id.text());
+        for (name, group) in stream.groups() {
+            self.group(key, name, group);
+        }
+        if let Some(at) = expiry {
+            self.command(3).arg(b"PEXPIREAT").arg(key).int(at);
+        }
+    }
+
+    fn group(&mut self, key: &[u8], name: &[u8], group: &Group) {
+        self.command(7).arg(b"XGROUP").arg(b"CREATE").arg(key);
+        self.arg(name).arg(&group.last_id.text());
+        let read = group.entries_read.map_or(-1, |read| read as i64);
+        self.arg(b"ENTRIESREAD").int(read);
+        for consumer in group.consumers() {
+            self.command(5).arg(b"XGROUP").arg(b"CREATECONSUMER");
+            self.arg(key).arg(name).arg(consumer.name());
+        }
+        // Entries that were delivered together share a command.
+        let mut piece: Vec<StreamId> = Vec::new();
+        let mut pending = group.pending().iter().peekable();
+        while let Some((id, one)) = pending.next() {
+            piece.push(*id);
+            let more = pending.peek().is_some_and(|(_, next)| *next == one);
+            if more && piece.len() < PIECE_FIELDS {
+                continue;
+            }
+            self.command(11 + piece.len()).arg(b"XCLAIM").arg(key);
+            self.arg(name).arg(group.consumer_name(one)).arg(b"0");
+            for id in piece.drain(..) {
+                self.arg(&id.text());
+            }
+            self.arg(b"TIME").int(one.delivered_at);
+            self.arg(b"RETRYCOUNT").int(one.deliveries as i64);
+            self.arg(b"JUSTID").arg(b"FORCE");
+            self.cut_if_long();
+        }
     }
 
     fn command(&mut self, argc: usize) -> &mut Self {

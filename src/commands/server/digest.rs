@@ -12,6 +12,7 @@ use crate::time::UnixMs;
 use crate::values::hash::HashRef;
 use crate::values::list::ListRef;
 use crate::values::set::SetRef;
+use crate::values::stream::{Group, Stream};
 use sha1::{Digest as _, Sha1};
 
 /// 160 bits.
@@ -80,7 +81,7 @@ fn value_digest(entry: EntryRef<'_>, now: UnixMs) -> Option<Digest> {
         ValueRef::SetPacked(bytes) => add_set(&mut sha, SetRef::Packed(bytes)),
         ValueRef::SetTable(table) => add_set(&mut sha, SetRef::Table(table)),
         ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => {}
-        ValueRef::Stream(_) => {}
+        ValueRef::Stream(stream) => add_stream(&mut sha, stream),
     }
     Some(Digest(sha.finalize().into()))
 }
@@ -122,6 +123,42 @@ fn add_list(sha: &mut Sha1, list: ListRef<'_>) {
     sha.update(b"list");
     for element in list.iter() {
         add(sha, element.text(&mut itoa::Buffer::new()));
+    }
+}
+
+/// When consumers were heard of is left out: it is not replicated.
+fn add_stream(sha: &mut Sha1, stream: &Stream) {
+    sha.update(b"stream");
+    for entry in stream.iter() {
+        sha.update(entry.id.to_bytes());
+        sha.update((entry.fields as u64).to_le_bytes());
+        for (field, value) in entry.pairs() {
+            let (mut name, mut text) = (itoa::Buffer::new(), itoa::Buffer::new());
+            add(sha, field.text(&mut name));
+            add(sha, value.text(&mut text));
+        }
+    }
+    sha.update(stream.last_id.to_bytes());
+    sha.update(stream.max_deleted_id.to_bytes());
+    sha.update(stream.entries_added.to_le_bytes());
+    for (name, group) in stream.groups() {
+        add(sha, name);
+        add_group(sha, group);
+    }
+}
+
+fn add_group(sha: &mut Sha1, group: &Group) {
+    sha.update(group.last_id.to_bytes());
+    let read = group.entries_read.map_or(-1, |read| read as i64);
+    sha.update(read.to_le_bytes());
+    for (id, pending) in group.pending() {
+        sha.update(id.to_bytes());
+        sha.update(pending.delivered_at.to_le_bytes());
+        sha.update(pending.deliveries.to_le_bytes());
+        add(sha, group.consumer_name(pending));
+    }
+    for consumer in group.consumers() {
+        add(sha, consumer.name());
     }
 }
 

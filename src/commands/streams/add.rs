@@ -1,0 +1,241 @@
+//! `XADD`, `XTRIM` and `XSETID`.
+
+use super::ids::{self, Seq};
+use super::options::{TrimOptions, node_limits};
+use super::texts;
+use crate::commands::arguments::Arguments;
+use crate::config::NotifyClass;
+use crate::execute::{Effect, WriteContext};
+use crate::keyspace::Payload;
+use crate::number;
+use crate::protocol::{Args, Reply, WireError, errors};
+use crate::time::UnixMs;
+use crate::values::stream::{NodeLimits, Stream, StreamId, Trim};
+use smallvec::SmallVec;
+
+/// `XADD key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [MAXLEN | MINID [= | ~] threshold
+/// [LIMIT count]] * | id field value [field value ...]`
+pub(super) fn xadd(
+    ctx: &mut WriteContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Effect, WireError> {
+    let options = TrimOptions::read(args, true, ctx.settings())?;
+    let pairs: SmallVec<[&[u8]; 16]> = args.from(options.id_at + 1).collect();
+    if pairs.is_empty() || pairs.len() % 2 == 1 {
+        return Err(errors::wrong_arity("xadd"));
+    }
+    let key = args.at(1);
+    let given = args.at(options.id_at);
+    let wanted = match given {
+        b"*" => Wanted::Anything,
+        text => Wanted::read(text)?,
+    };
+    let addition = Addition {
+        wanted,
+        pairs: &pairs,
+        now: ctx.now(),
+        limits: node_limits(ctx.settings()),
+        trim: options.trim,
+    };
+    let (id, trimmed, left) = match ctx.find(key) {
+        Some(found) => {
+            let id = addition.id_in(ctx.stream_of(found)?)?;
+            let Some(stream) = ctx.object::<Stream>(found) else {
+                return Err(errors::WRONG_TYPE);
+            };
+            let trimmed = addition.make(stream, id);
+            (id, trimmed, stream.len())
+        }
+        None if options.no_make => {
+            reply.null();
+            return Ok(Effect::None);
+        }
+        None => {
+            let mut stream = Box::new(Stream::new());
+            let id = addition.id_in(&stream)?;
+            let trimmed = addition.make(&mut stream, id);
+            let left = stream.len();
+            ctx.insert(ctx.db(), key, None, Payload::Stream(stream));
+            (id, trimmed, left)
+        }
+    };
+    reply.bulk(&id.text());
+    ctx.notify(NotifyClass::STREAM, "xadd", key);
+    if trimmed > 0 {
+        ctx.notify(NotifyClass::STREAM, "xtrim", key);
+    }
+    let approximate = options.trim.is_some_and(|trim| trim.approximate.is_some());
+    if matches!(wanted, Wanted::Exactly(_)) && !approximate {
+        return Ok(Effect::AsReceived);
+    }
+    // What remained after approximate trimming is an exact number for everybody else.
+    let exact = approximate && trimmed > 0;
+    let options = match approximate {
+        true => 2..2,
+        false => 2..options.id_at,
+    };
+    let argc = 3 + options.len() + pairs.len() + if exact { 3 } else { 0 };
+    let effect = ctx.effect(argc).arg(b"XADD").arg(key);
+    for at in options {
+        effect.arg(args.at(at));
+    }
+    if exact {
+        effect.arg(b"MAXLEN").arg(b"=").int(left as i64);
+    }
+    effect.arg(&id.text());
+    for text in &pairs {
+        effect.arg(text);
+    }
+    Ok(Effect::Rewritten)
+}
+
+/// The identity that an entry is to have.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// `*`
+    Anything,
+    /// `5-*`
+    At(u64),
+    Exactly(StreamId),
+}
+
+impl Wanted {
+    fn read(text: &[u8]) -> Result<Self, WireError> {
+        match ids::parts(text).ok_or(texts::INVALID_ID)? {
+            (ms, Seq::Auto) => Ok(Wanted::At(ms)),
+            (0, Seq::Given(None | Some(0))) => Err(texts::ID_ZERO),
+            (ms, Seq::Given(seq)) => Ok(Wanted::Exactly(StreamId::new(ms, seq.unwrap_or(0)))),
+        }
+    }
+}
+
+struct Addition<'a> {
+    wanted: Wanted,
+    pairs: &'a [&'a [u8]],
+    now: UnixMs,
+    limits: NodeLimits,
+    trim: Option<Trim>,
+}
+
+impl Addition<'_> {
+    /// The identity, if the entry can be added.
+    fn id_in(&self, stream: &Stream) -> Result<StreamId, WireError> {
+        let last = stream.last_id;
+        if last == StreamId::MAX {
+            return Err(texts::EXHAUSTED);
+        }
+        let id = match self.wanted {
+            Wanted::Anything => {
+                let now = StreamId::new(u64::try_from(self.now).unwrap_or(0), 0);
+                if now.ms > last.ms {
+                    Some(now)
+                } else {
+                    last.next()
+                }
+            }
+            Wanted::At(ms) if ms == last.ms => {
+                let seq = last.seq.checked_add(1);
+                seq.map(|seq| StreamId::new(ms, seq))
+            }
+            Wanted::At(ms) => Some(StreamId::new(ms, 0)),
+            Wanted::Exactly(id) => Some(id),
+        };
+        let id = id.filter(|id| *id > last).ok_or(texts::ID_TOO_SMALL)?;
+        let bytes: usize = self.pairs.iter().map(|text| text.len()).sum();
+        if bytes > MAX_ENTRY_BYTES {
+            return Err(texts::TOO_LARGE);
+        }
+        Ok(id)
+    }
+
+    /// Adds the entry and trims; how many entries went.
+    fn make(&self, stream: &mut Stream, id: StreamId) -> u64 {
+        stream.append(id, self.pairs, self.limits);
+        self.trim.map_or(0, |trim| stream.trim(trim))
+    }
+}
+
+/// `XTRIM key MAXLEN | MINID [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED]`
+pub(super) fn xtrim(
+    ctx: &mut WriteContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Effect, WireError> {
+    let options = TrimOptions::read(args, false, ctx.settings())?;
+    let key = args.at(1);
+    let (Some(found), Some(trim)) = (ctx.find(key), options.trim) else {
+        reply.int(0);
+        return Ok(Effect::None);
+    };
+    // Looking changes nothing, and nobody who watches the key hears of it.
+    let mut looked_at = ctx.stream_of(found)?.trims_nothing(trim);
+    let (mut removed, mut left) = (0, 0);
+    if !looked_at && let Some(stream) = ctx.object::<Stream>(found) {
+        removed = stream.trim(trim);
+        left = stream.len();
+        looked_at = removed == 0;
+    }
+    reply.int(removed as i64);
+    if looked_at {
+        return Ok(Effect::None);
+    }
+    ctx.notify(NotifyClass::STREAM, "xtrim", key);
+    if trim.approximate.is_none() {
+        return Ok(Effect::AsReceived);
+    }
+    let effect = ctx.effect(5).arg(b"XTRIM").arg(key);
+    effect.arg(b"MAXLEN").arg(b"=").int(left as i64);
+    Ok(Effect::Rewritten)
+}
+
+/// `XSETID key last-id [ENTRIESADDED entries-added] [MAXDELETEDID max-deleted-id]`
+pub(super) fn xsetid(
+    ctx: &mut WriteContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Effect, WireError> {
+    let key = args.at(1);
+    let id = ids::parse(args.at(2), 0)?;
+    let (mut added, mut deleted) = (None, None);
+    let mut options = Arguments::new(args, 3);
+    while options.more() {
+        let last = options.left() == 1;
+        if !last && options.word("entriesadded") {
+            let given = number::parse_i64(options.value()).ok_or(errors::NOT_AN_INTEGER)?;
+            added = Some(u64::try_from(given).map_err(|_| texts::ADDED_NEGATIVE)?);
+        } else if !last && options.word("maxdeletedid") {
+            let given = ids::parse(options.value(), 0)?;
+            if id < given {
+                return Err(texts::LAST_BELOW_GIVEN);
+            }
+            deleted = Some(given);
+        } else {
+            options.fail(errors::SYNTAX);
+        }
+    }
+    options.finish()?;
+    let found = ctx.find(key).ok_or(errors::NO_SUCH_KEY)?;
+    let stream = ctx.stream_of(found)?;
+    if id < stream.max_deleted_id {
+        return Err(texts::LAST_BELOW_DELETED);
+    }
+    if stream.last().is_some_and(|last| id < last.id) {
+        return Err(texts::LAST_BELOW_TOP);
+    }
+    if added.is_some_and(|added| added < stream.len() as u64) {
+        return Err(texts::ADDED_BELOW_LENGTH);
+    }
+    if let Some(stream) = ctx.object::<Stream>(found) {
+        stream.last_id = id;
+        stream.entries_added = added.unwrap_or(stream.entries_added);
+        let deleted = deleted.filter(|id| *id != StreamId::MIN);
+        stream.max_deleted_id = deleted.unwrap_or(stream.max_deleted_id);
+    }
+    ctx.notify(NotifyClass::STREAM, "xsetid", key);
+    reply.ok();
+    Ok(Effect::AsReceived)
+}
+
+/// No node holds more.
+const MAX_ENTRY_BYTES: usize = 1 << 30;
