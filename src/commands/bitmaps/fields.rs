@@ -25,7 +25,7 @@ pub(super) fn bitfield(
     };
     let (found, grown) = with_room(ctx, key, end)?;
     reply.array(steps.len());
-    let mut changed = grown;
+    let mut wrote = false;
     for step in &steps {
         let mut digits = itoa::Buffer::new();
         // The string was seen when room was made.
@@ -46,16 +46,17 @@ pub(super) fn bitfield(
         part.copy_from_slice(bytes.get(range.clone()).unwrap_or_default());
         step.field.put(part, new);
         write_at(ctx, found, range.start, part);
-        changed = true;
+        wrote = true;
         reply.int(match wanted {
             Wanted::Value(_) => old,
             Wanted::Sum(..) => new,
         });
     }
-    if !changed {
+    if wrote {
+        ctx.notify(NotifyClass::STRING, "setbit", key);
+    } else if !grown {
         return Ok(Effect::None);
     }
-    ctx.notify(NotifyClass::STRING, "setbit", key);
     Ok(Effect::AsReceived)
 }
 

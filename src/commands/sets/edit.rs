@@ -121,6 +121,18 @@ impl<'c, 'a, 'k> SetEdit<'c, 'a, 'k> {
         if let Place::New(set) = &mut self.place {
             return set.add(member, limits);
         }
+        if let SetRef::Table(table) = self.get() {
+            let Some(absent) = table.absent(member) else {
+                return false;
+            };
+            // A table needs no conversion.
+            return self.change(|set| {
+                if let SetMut::Table(table) = set {
+                    table.add_absent(member, absent);
+                }
+                Ok(true)
+            });
+        }
         !self.get().contains(member) && self.change(|set| set.add(member, limits))
     }
 

@@ -110,7 +110,7 @@ fn put(out: &mut SmallVec<[u8; 8]>, value: u8, len: usize) {
     match (value, len) {
         (_, 0) => {}
         (0, 1..=MAX_SHORT) => out.push(len as u8 - 1),
-        (0, _) => out.extend([0x40 | (len - 1 >> 8) as u8, (len - 1) as u8]),
+        (0, _) => out.extend([0x40 | ((len - 1) >> 8) as u8, (len - 1) as u8]),
         (value, _) => out.push(0x80 | (value - 1) << 2 | (len as u8 - 1)),
     }
 }

@@ -49,6 +49,14 @@ pub struct SetTable {
     page_bytes: usize,
 }
 
+/// Where a member that is not in the table belongs.
+#[derive(Clone, Copy, Debug)]
+pub struct Absent {
+    index: usize,
+    /// How many members are there.
+    members: usize,
+}
+
 impl Clone for SetTable {
     fn clone(&self) -> Self {
         // Cloned pages have no slack.
@@ -85,37 +93,54 @@ impl SetTable {
 
     /// Adds a member; answers whether it is new.
     pub fn add(&mut self, member: Element<'_>) -> bool {
+        match self.absent(member) {
+            Some(absent) => {
+                self.add_absent(member, absent);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Where to add a member; `None` if it is one already.
+    pub fn absent(&self, member: Element<'_>) -> Option<Absent> {
         let new = encoded(member);
         let mut form = EditBuf::new();
         new.write_to(&mut form);
-        if self.pages == 0 {
-            self.push_page(Page::new());
-        }
         let index = self.page_of(hash(&form));
-        let Some(page) = self.chunks[index / CHUNK].get_mut(index % CHUNK) else {
-            debug_assert!(false, "a page that is not there");
-            return false;
-        };
-        let (mut at, mut members) = (0, 1);
+        let page = self.page(index).map_or(&[][..], Vec::as_slice);
+        let (mut at, mut members) = (0, 0);
         while at < page.len() {
             if new.is_at(page, at) {
-                return false;
+                return None;
             }
             let Some(next) = skip(page, at) else { break };
             at = next;
             members += 1;
         }
+        Some(Absent { index, members })
+    }
+
+    /// Adds a member of which [`SetTable::absent`] has said where, the set being as it was.
+    pub fn add_absent(&mut self, member: Element<'_>, absent: Absent) {
+        let mut form = EditBuf::new();
+        encoded(member).write_to(&mut form);
+        if self.pages == 0 {
+            self.push_page(Page::new());
+        }
+        let Some(page) = self.page_mut(absent.index) else {
+            return debug_assert!(false, "a page that is not there");
+        };
         let before = allocated(page);
         append(page, &form);
         let after = allocated(page);
         self.page_bytes = self.page_bytes + after - before;
-        self.longest = self.longest.max(members);
+        self.longest = self.longest.max(absent.members + 1);
         self.len += 1;
         self.weight += weight(form.len());
         while self.pages * PAGE_MEMBERS < self.len || self.pages * PAGE_WEIGHT < self.weight {
             self.split();
         }
-        true
     }
 
     /// Removes a member; answers whether it was there.
@@ -400,7 +425,7 @@ impl<'a> Iterator for Iter<'a> {
 /// Pages in a chunk of the directory.
 const CHUNK: usize = 512;
 /// Members of a page, on average.
-const PAGE_MEMBERS: usize = 16;
+const PAGE_MEMBERS: usize = 8;
 /// Bytes of a page, on average, if members are long.
 const PAGE_WEIGHT: usize = 1024;
 /// Cursors keep 53 bits of a place: the integers that every client can hold.
