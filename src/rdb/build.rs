@@ -7,6 +7,8 @@ use crate::keyspace::{Entry, Kind, Payload};
 use crate::values::hash::{
     EMPTY, Encoding, HashMut, HashRef, Limits, NeedsConversion, Ttl, to_packed_ex, to_table,
 };
+use crate::values::list::{self, List, ListRef};
+use crate::values::packed::{EditBuf, Encoded};
 use crate::values::set::{self, OwnedSet};
 use std::sync::Arc;
 
@@ -26,7 +28,7 @@ pub fn entry_of(
     match value {
         Value::String(text) => Ok(string_entry(key, expires_at, text)),
         Value::Hash(fields, expiries) => hash_entry(key, expires_at, &fields, &expiries, settings),
-        Value::List(_) => Err("lists cannot be held by this version of Lockstep"),
+        Value::List(elements) => Ok(list_entry(key, expires_at, &elements, settings)),
         Value::Set(members) => set_entry(key, expires_at, &members, settings),
         Value::SortedSet(..) => Err("sorted sets cannot be held by this version of Lockstep"),
         Value::Stream(_) => Err("streams cannot be held by this version of Lockstep"),
@@ -40,6 +42,31 @@ fn string_entry(key: &[u8], expires_at: Option<i64>, text: Vec<u8>) -> Entry {
         _ => string_payload(&text),
     };
     Entry::new(key, expires_at, payload)
+}
+
+fn list_entry(
+    key: &[u8],
+    expires_at: Option<i64>,
+    elements: &Strings,
+    settings: &Settings,
+) -> Entry {
+    let limits = list::Limits::of(settings.list_max_listpack_size);
+    let few = elements.len() <= limits.elements.min(list::packed::MOST);
+    if few && elements.text_bytes() <= limits.bytes {
+        let mut bytes = (elements.len() as u16).to_le_bytes().to_vec();
+        let mut encoded = EditBuf::new();
+        for text in elements.iter() {
+            Encoded::new(text).write_to(&mut encoded);
+            bytes.extend_from_slice(&encoded);
+            encoded.clear();
+        }
+        if ListRef::Packed(&bytes).listpack_bytes() <= limits.bytes {
+            return Entry::new(key, expires_at, Payload::Inline(Kind::ListPacked, &bytes));
+        }
+    }
+    let mut list = List::default();
+    elements.iter().for_each(|text| list.push(text));
+    Entry::new(key, expires_at, Payload::List(Box::new(list)))
 }
 
 fn hash_entry(

@@ -6,6 +6,7 @@ use super::packs::{self, Fault};
 use super::source::Source;
 use super::stream;
 use super::value::{Strings, Value};
+use super::write::{PACKED_NODE, PLAIN_NODE};
 use crate::values::packed::Element;
 use std::io::Read;
 
@@ -108,8 +109,8 @@ fn read_quicklist<R: Read>(source: &mut Source<R>, kind: u8) -> Result<Value> {
         };
         match form {
             0 if kind == codes::LIST_QUICKLIST => append_pack(source, &mut all, ziplist)?,
-            PLAIN => all.push_with(|bytes| source.string_into(bytes))?,
-            PACKED => append_pack(source, &mut all, listpack)?,
+            PLAIN_NODE => all.push_with(|bytes| source.string_into(bytes))?,
+            PACKED_NODE => append_pack(source, &mut all, listpack)?,
             _ => return source.malformed("a list node of an unknown form"),
         }
     }
@@ -259,7 +260,3 @@ fn zipmap(bytes: &[u8], all: &mut Strings) -> std::result::Result<(), Fault> {
 fn intset(bytes: &[u8], all: &mut Strings) -> std::result::Result<(), Fault> {
     packs::each_of_intset(bytes, |value| push(all, Element::Int(value)))
 }
-
-/// The forms of a quicklist's nodes.
-const PLAIN: u64 = 1;
-const PACKED: u64 = 2;

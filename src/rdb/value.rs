@@ -19,6 +19,11 @@ impl Strings {
         self.ends.is_empty()
     }
 
+    /// Bytes of all of them.
+    pub fn text_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The string at `index`, empty beyond the last.
     pub fn get(&self, index: usize) -> &[u8] {
         let end = |index: usize| self.ends.get(index).copied();

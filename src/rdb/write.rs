@@ -11,7 +11,8 @@ use super::packs::backwards;
 use super::source;
 use crate::keyspace::ValueRef;
 use crate::values::hash::HashRef;
-use crate::values::packed::{self, Element};
+use crate::values::list::ListRef;
+use crate::values::packed::{self, Element, Encoded};
 use crate::values::set::{self, SetRef};
 use std::ops::Range;
 
@@ -47,6 +48,9 @@ impl<'a> Object<'a> {
             ValueRef::HashPacked(_) => codes::HASH,
             ValueRef::HashPackedEx(bytes) => kind_of_hash(HashRef::PackedEx(bytes), target),
             ValueRef::HashTable(table) => kind_of_hash(HashRef::Table(table), target),
+            ValueRef::ListPacked(_) | ValueRef::List(_) if target.knows_listpacks() => {
+                codes::LIST_QUICKLIST_2
+            }
             ValueRef::ListPacked(_) | ValueRef::List(_) => codes::LIST,
             ValueRef::SetInts(_) => codes::SET_INTSET,
             ValueRef::SetPacked(_) if target.version >= FIRST_WITH_SET_LISTPACKS => {
@@ -97,7 +101,8 @@ impl<'a> Object<'a> {
             ValueRef::HashPacked(bytes) => self.hash(out, HashRef::Packed(bytes)),
             ValueRef::HashPackedEx(bytes) => self.hash(out, HashRef::PackedEx(bytes)),
             ValueRef::HashTable(table) => self.hash(out, HashRef::Table(table)),
-            ValueRef::ListPacked(_) | ValueRef::List(_) => put_length(out, 0),
+            ValueRef::ListPacked(bytes) => self.list(out, ListRef::Packed(bytes)),
+            ValueRef::List(list) => self.list(out, ListRef::Quick(list)),
             ValueRef::SetInts(bytes) => {
                 let (width, integers) = set::parts_of_ints(bytes);
                 let mut intset = (width as u32).to_le_bytes().to_vec();
@@ -114,6 +119,30 @@ impl<'a> Object<'a> {
             ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => put_length(out, 0),
             ValueRef::Stream(_) => put_length(out, 0),
         }
+    }
+
+    /// A list element by element, or as listpacks and large elements.
+    fn list(&self, out: &mut Vec<u8>, list: ListRef<'_>) {
+        let compress = self.target.compress;
+        if self.kind == codes::LIST {
+            put_length(out, list.len() as u64);
+            list.iter()
+                .for_each(|element| put_element(out, element, compress));
+            return;
+        }
+        // How many nodes there are is known at their end; four bytes hold any number.
+        let count_at = out.len() + 1;
+        out.extend_from_slice(&[0x80, 0, 0, 0, 0]);
+        let mut nodes = ListNodes {
+            out,
+            compress,
+            count: 0,
+            pack: ListpackBuf::with_capacity(0),
+        };
+        list.iter().for_each(|element| nodes.add(element));
+        nodes.end_pack();
+        let count = nodes.count.to_be_bytes();
+        out[count_at..count_at + 4].copy_from_slice(&count);
     }
 
     /// A hash field by field.
@@ -136,6 +165,41 @@ impl<'a> Object<'a> {
                 out.extend_from_slice(&at.to_le_bytes());
             }
         }
+    }
+}
+
+/// The nodes of a list in the making.
+struct ListNodes<'o> {
+    out: &'o mut Vec<u8>,
+    compress: bool,
+    count: u32,
+    pack: ListpackBuf,
+}
+
+impl ListNodes<'_> {
+    fn add(&mut self, element: Element<'_>) {
+        let len = element.text_len();
+        if self.pack.len() + len > NODE_BYTES {
+            self.end_pack();
+        }
+        if len > NODE_BYTES {
+            put_length(self.out, PLAIN_NODE);
+            put_element(self.out, element, self.compress);
+            self.count += 1;
+        } else {
+            self.pack.push(element);
+        }
+    }
+
+    fn end_pack(&mut self) {
+        if self.pack.is_empty() {
+            return;
+        }
+        let next = ListpackBuf::with_capacity(self.pack.len());
+        let pack = std::mem::replace(&mut self.pack, next).finish();
+        put_length(self.out, PACKED_NODE);
+        put_string(self.out, &pack, self.compress);
+        self.count += 1;
     }
 }
 
@@ -255,6 +319,27 @@ impl ListpackBuf {
         self.end(encoded.len());
     }
 
+    /// Adds an element.
+    pub fn push(&mut self, element: Element<'_>) {
+        let form = match element {
+            Element::Int(n) => Encoded::int(n),
+            Element::Str(text) => Encoded::new(text),
+        };
+        let mut encoded = packed::EditBuf::new();
+        form.write_to(&mut encoded);
+        self.push_encoded(&encoded);
+    }
+
+    /// Bytes so far.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// The finished listpack.
     pub fn finish(mut self) -> Vec<u8> {
         self.bytes.push(0xff);
@@ -276,6 +361,11 @@ impl ListpackBuf {
 pub const COMMON_VERSION: u32 = 11;
 const FIRST_WITH_LISTPACKS: u32 = 10;
 const FIRST_WITH_SET_LISTPACKS: u32 = 11;
+/// The forms of a list's nodes.
+pub(super) const PLAIN_NODE: u64 = 1;
+pub(super) const PACKED_NODE: u64 = 2;
+/// Bytes of a node, about: as many as Redis puts in one.
+const NODE_BYTES: usize = 8192;
 /// Marks a special string.
 const SPECIAL: u8 = 0xc0;
 /// No integer of 32 bits is longer.
