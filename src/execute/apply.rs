@@ -99,7 +99,9 @@ impl Applier {
                 break locked;
             }
         };
-        self.run(spec, self.db, args, &mut locked)
+        let result = self.run(spec, self.db, args, &mut locked);
+        self.serve_and_unlock(locked);
+        result
     }
 
     fn select(&mut self, args: Args<'_>) -> Result<(), ApplyError> {
@@ -126,7 +128,18 @@ impl Applier {
             self.scratch.hashes.clear();
             self.run(spec, *db, args.view(), &mut locked)?;
         }
+        self.serve_and_unlock(locked);
         Ok(())
+    }
+
+    /// Serves those who wait here for what the stream has brought.
+    fn serve_and_unlock(&mut self, locked: Locked<'static>) {
+        if !locked.any_ready() {
+            return;
+        }
+        let frame = frame(self.server, &self.settings, self.db);
+        run::serve_and_unlock(&frame, locked, &mut self.scratch);
+        run::free_garbage(self.server, &mut self.scratch);
     }
 
     fn run(
@@ -140,15 +153,7 @@ impl Applier {
             // Pings and the like: nothing to apply.
             return Ok(());
         };
-        let frame = Frame {
-            server: self.server,
-            settings: &self.settings,
-            db,
-            now: time::unix_ms(),
-            origin: Origin::Log,
-            touches: false,
-            may_expire: false,
-        };
+        let frame = frame(self.server, &self.settings, db);
         let mut reply = Reply::new(&mut self.out, false);
         let result = run::write(&frame, handler, args, locked, &mut self.scratch, &mut reply);
         self.out = OutBuf::default();
@@ -156,6 +161,19 @@ impl Applier {
         run::free_garbage(self.server, &mut self.scratch);
         self.applied += 1;
         result.map(|_| ()).map_err(|error| failed(args, error))
+    }
+}
+
+fn frame<'a>(server: &'static Server, settings: &'a Settings, db: DbIndex) -> Frame<'a> {
+    Frame {
+        server,
+        settings,
+        db,
+        now: time::unix_ms(),
+        origin: Origin::Log,
+        touches: false,
+        may_expire: false,
+        may_block: false,
     }
 }
 

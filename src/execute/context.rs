@@ -5,6 +5,7 @@
 //! a node that may write, meeting an expired key also deletes it, and that deletion is part
 //! of the effect.
 
+use super::blocking::BlockSpec;
 use super::effect::EffectBuf;
 use super::events::KeyEvent;
 use super::hash_cache::HashCache;
@@ -374,6 +375,10 @@ pub struct WriteContext<'a> {
     pub(super) garbage: &'a mut Vec<Garbage>,
     /// Keyspace events that somebody may want to hear of.
     pub(super) events: &'a mut Vec<KeyEvent>,
+    /// Whether the command may wait for a key.
+    pub(super) may_block: bool,
+    /// What it waits for.
+    pub(super) blocks: &'a mut Option<Box<BlockSpec>>,
 }
 
 /// Something large that is freed outside the locks, on a thread of its own.

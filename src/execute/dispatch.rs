@@ -1,5 +1,6 @@
 //! From a request to its command, through the gates in Redis's order.
 
+use super::blocking;
 use super::context::{Origin, Settings};
 use super::effect::Effect;
 use super::run::{self, Done, Frame, Scratch};
@@ -141,6 +142,7 @@ pub fn dispatch(
             let result = run::read(&frame, handler, args, &mut locked, batch.scratch, reply);
             let expired = run::commit(&frame, &mut locked, batch.scratch);
             let offset = run::newest(&locked).max(expired);
+            run::serve_and_unlock(&frame, locked, batch.scratch);
             (
                 result,
                 Done {
@@ -163,8 +165,17 @@ pub fn dispatch(
             } else {
                 run::write(&frame, handler, args, &mut locked, batch.scratch, reply)
             };
-            let (result, done) = finish_write(&frame, request, result, &mut locked, batch.scratch);
-            (result, done, After::Continue)
+            let blocks = result == Ok(Effect::Block);
+            let (result, mut done) =
+                finish_write(&frame, request, result, &mut locked, batch.scratch);
+            let mut after = After::Continue;
+            if blocks {
+                // Nothing was answered, so there is nothing to hold.
+                done = Done::default();
+                after = blocking::file(client, spec, &mut locked, batch.scratch);
+            }
+            run::serve_and_unlock(&frame, locked, batch.scratch);
+            (result, done, after)
         }
         Handler::Session(handler) => {
             let mut context = SessionContext::new(batch, client, command);
@@ -286,6 +297,7 @@ fn frame<'a>(batch: &Batch<'a>, client: &Client) -> Frame<'a> {
         origin: Origin::Client,
         touches: !client.no_touch,
         may_expire: run::may_expire(batch.server),
+        may_block: true,
     }
 }
 

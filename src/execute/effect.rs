@@ -16,6 +16,8 @@ pub enum Effect {
     AsReceived,
     /// The handler has built the effect with [`EffectBuf::command`].
     Rewritten,
+    /// Nothing was changed, and the client waits: see [`super::WriteContext::block`].
+    Block,
 }
 
 /// Collects the commands of one effect.

@@ -1,7 +1,7 @@
 //! Taking one key away because memory is full: a write like any other.
 
 use super::context::{Origin, Settings};
-use super::run::{Frame, Scratch, commit, may_expire};
+use super::run::{Frame, Scratch, commit, may_expire, serve_and_unlock};
 use crate::keyspace::{DbIndex, Locked, shard_of};
 use crate::server::Server;
 use crate::time;
@@ -36,10 +36,11 @@ pub fn evict(
         origin: Origin::Client,
         touches: false,
         may_expire: true,
+        may_block: false,
     };
     scratch.effects.command(db, 2).arg(b"DEL").arg(key);
     commit(&frame, &mut locked, scratch);
-    drop(locked);
+    serve_and_unlock(&frame, locked, scratch);
     server.stats.count_evicted();
     if freed > FREED_HERE {
         server.free_later(Box::new(entry));

@@ -123,6 +123,8 @@ impl Fixture {
             expired_fields: 0,
             garbage: &mut Vec::new(),
             events: &mut Vec::new(),
+            may_block: false,
+            blocks: &mut None,
         };
         match handler(&mut context, args, &mut reply) {
             Ok(Effect::AsReceived) => effects.request(db, args),

@@ -3,12 +3,14 @@
 //! `dispatch` finds the command and runs the gates in their order; `run` locks the keys,
 //! calls the handler, appends the effect to the write log while the locks are held, and says
 //! which offset the reply must wait for. `transaction` does the same for `EXEC`, all at
-//! once. `apply` runs what comes from a primary or from the append-only file.
+//! once. `apply` runs what comes from a primary or from the append-only file. `blocking` lets
+//! commands wait for keys, and serves them.
 //!
 //! What must stay true: a change is in the log before its locks are released; every reply
 //! that shows a write waits for that write.
 
 mod apply;
+mod blocking;
 mod clock;
 mod context;
 mod dispatch;
@@ -26,6 +28,7 @@ mod transaction;
 mod view;
 
 pub use apply::{Applier, ApplyError};
+pub use blocking::{BlockSpec, KeyWait, NullReply, call_off_all, forget_waiter};
 pub use clock::{created, frequency, idle_seconds, with_frequency, with_idle};
 pub use context::{
     Expiry, Found, Garbage, INLINE_STRING, Origin, ReadContext, Settings, WriteContext,

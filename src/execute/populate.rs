@@ -31,6 +31,7 @@ pub fn add_strings(
             now: context.now,
             origin: Origin::Client,
             touches: true,
+            may_block: false,
             may_expire: may_expire(server),
         };
         context.scratch.hashes.clear();

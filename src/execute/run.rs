@@ -1,12 +1,13 @@
 //! Locks, handler, effect: the core of every data command.
 
+use super::blocking::{self, BlockSpec};
 use super::context::{Garbage, Met, MetExpired, Origin, ReadContext, Settings, WriteContext};
 use super::dispatch::Gates;
 use super::effect::{Effect, EffectBuf};
 use super::events::KeyEvent;
 use super::hash_cache::HashCache;
 use crate::commands;
-use crate::commands::handler::{ReadFn, Scope, WriteFn};
+use crate::commands::handler::{Handler, ReadFn, Scope, WriteFn};
 use crate::commands::key_positions;
 use crate::commands::spec::CommandSpec;
 use crate::keyspace::{DbIndex, Keyspace, Locked, shard_of};
@@ -25,6 +26,10 @@ pub struct Scratch {
     /// Keyspace events of the command.
     pub(super) events: Vec<KeyEvent>,
     pub(super) places: Vec<(DbIndex, usize)>,
+    /// What the command waits for.
+    pub(super) blocks: Option<Box<BlockSpec>>,
+    /// Keys that are ready and could not be served under the locks that were held.
+    pub(super) deferred: Vec<(DbIndex, Box<[u8]>)>,
 }
 
 impl Scratch {
@@ -45,6 +50,8 @@ pub(super) struct Frame<'a> {
     pub touches: bool,
     /// Read from the gates when the shards are locked: see [`may_expire`].
     pub may_expire: bool,
+    /// Whether the command may wait for a key: not inside transactions and scripts.
+    pub may_block: bool,
 }
 
 /// Whether this node deletes expired keys by itself: it decides the order of writes, and a
@@ -83,15 +90,20 @@ pub(super) fn lock(
     let keyspace = &server.keyspace;
     let give_up = || server.scripts.is_slow();
     scratch.hashes.clear();
-    if spec.scope == Scope::Keys
+    let locked = if spec.scope == Scope::Keys
         && let Some(key) = key_positions::only_key(spec, args)
     {
         let shard = shard_of(scratch.hashes.hash_only_key(key));
-        return Locked::one_unless(keyspace, db, shard, give_up);
+        Locked::one_unless(keyspace, db, shard, give_up)
+    } else {
+        scratch.places.clear();
+        places(keyspace, spec, args, db, &mut scratch.places);
+        Locked::several_unless(keyspace, &mut scratch.places, give_up)
+    }?;
+    if locked.any_waiters() && matches!(spec.handler, Handler::Write(_)) {
+        return blocking::close_over(server, spec, args, db, locked);
     }
-    scratch.places.clear();
-    places(keyspace, spec, args, db, &mut scratch.places);
-    Locked::several_unless(keyspace, &mut scratch.places, give_up)
+    Some(locked)
 }
 
 /// The shards that a command needs.
@@ -207,6 +219,8 @@ pub(super) fn write_context<'a>(
         expired_fields: 0,
         garbage: &mut scratch.garbage,
         events: &mut scratch.events,
+        may_block: frame.may_block,
+        blocks: &mut scratch.blocks,
     }
 }
 
@@ -282,6 +296,20 @@ pub(super) fn newest(locked: &Locked<'static>) -> u64 {
         .unwrap_or(0)
 }
 
+/// Serves those who wait for what was changed under these locks, and lets the locks go.
+#[inline]
+pub(super) fn serve_and_unlock(
+    frame: &Frame<'_>,
+    mut locked: Locked<'static>,
+    scratch: &mut Scratch,
+) {
+    blocking::serve(frame, &mut locked, scratch);
+    drop(locked);
+    if !scratch.deferred.is_empty() {
+        blocking::serve_deferred(frame.server, frame.settings, scratch);
+    }
+}
+
 /// Frees what a command has left, on the thread for that.
 pub(super) fn free_garbage(server: &Server, scratch: &mut Scratch) {
     for garbage in scratch.garbage.drain(..) {
@@ -312,6 +340,7 @@ pub fn expire_due(
         origin: Origin::Client,
         touches: false,
         may_expire: true,
+        may_block: false,
     };
     let due = locked.shard_mut(db, shard).take_due(now, most);
     let looked_at = due.len();
@@ -326,7 +355,7 @@ pub fn expire_due(
         locked.shard_mut(db, shard).look_again(hash, &key, now);
     }
     commit(&frame, &mut locked, scratch);
-    drop(locked);
+    serve_and_unlock(&frame, locked, scratch);
     free_garbage(server, scratch);
     looked_at
 }

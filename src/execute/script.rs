@@ -136,7 +136,18 @@ impl ScriptRun {
             .map(|(db, shard)| self.locked.shard(*db, *shard).last_write)
             .max();
         context.done.offset = context.done.offset.max(newest.unwrap_or(0));
-        drop(self.locked);
+        let frame = Frame {
+            server: self.server,
+            settings: &self.settings,
+            db: self.db,
+            now: self.now,
+            origin: Origin::Client,
+            touches: false,
+            may_expire: run::may_expire(self.server),
+            may_block: false,
+        };
+        self.scratch.effects.clear();
+        run::serve_and_unlock(&frame, self.locked, &mut self.scratch);
         run::free_garbage(self.server, &mut self.scratch);
     }
 
@@ -231,6 +242,7 @@ impl ScriptRun {
             origin: Origin::Client,
             touches: true,
             may_expire: run::may_expire(self.server),
+            may_block: false,
         };
         match command.spec.handler {
             Handler::Read(handler) => {

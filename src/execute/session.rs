@@ -1,5 +1,6 @@
 //! What commands about the connection and the server see.
 
+use super::blocking::KeyWait;
 use super::context::Settings;
 use super::context::{Origin, WriteContext};
 use super::dispatch::{Batch, Gates};
@@ -33,12 +34,14 @@ pub enum After {
 }
 
 /// What a blocked connection waits for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum BlockOn {
     /// The end of `CLIENT PAUSE`; the request is executed then.
     Pause,
     /// A script's turn outside the runtime; the request is executed then.
     Aside,
+    /// A key that is ready; the reply comes from whoever made it so.
+    Keys(KeyWait),
     /// The end of the process, or that stopping was called off.
     Shutdown {
         /// Which request to stop.

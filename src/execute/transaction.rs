@@ -3,6 +3,7 @@
 //! All shards that the queued commands need are locked before the first runs and unlocked
 //! after the last, and all effects go to the log as one. So nobody, on any node, sees half.
 
+use super::blocking;
 use super::context::Origin;
 use super::dispatch::Gates;
 use super::effect::Effect;
@@ -224,7 +225,7 @@ pub fn exec(context: &mut SessionContext<'_>, reply: &mut Reply<'_>) -> Result<(
         };
     }
     context.depends_on(&locked);
-    drop(locked);
+    run::serve_and_unlock(&frame, locked, context.scratch);
     context.client.transaction.end(context.server);
     Ok(())
 }
@@ -243,6 +244,7 @@ fn frame_of<'a>(context: &SessionContext<'a>) -> Frame<'a> {
         origin: Origin::Client,
         touches: !context.client.no_touch,
         may_expire: run::may_expire(context.server),
+        may_block: false,
     }
 }
 
@@ -257,12 +259,14 @@ fn lock_all(
     places.clear();
     places.extend(context.client.transaction.watched_places());
     let mut db = context.client.db;
+    let mut seeds = Vec::new();
     for (command, args) in queue {
         let args = args.view();
         let spec = command.spec;
         match spec.handler {
             Handler::Read(_) | Handler::Write(_) => {
                 run::places(keyspace, spec, args, db, &mut places);
+                blocking::seeds_of(context.server, spec, args, db, &mut seeds);
             }
             Handler::Session(_) if spec.name == "select" => {
                 let index = args.get(1).and_then(crate::number::parse_i64);
@@ -280,7 +284,11 @@ fn lock_all(
     let server = context.server;
     let locked = Locked::several_unless(keyspace, &mut places, || server.scripts.is_slow());
     context.scratch.places = places;
-    locked
+    let locked = locked?;
+    if locked.any_waiters() {
+        return blocking::close(server, locked, &seeds);
+    }
+    Some(locked)
 }
 
 fn run_queued(

@@ -132,6 +132,31 @@ impl<'k> Locked<'k> {
         &mut self.guards[index].lock
     }
 
+    /// Whether the shard is among the locked ones.
+    pub fn holds(&self, db: DbIndex, shard: usize) -> bool {
+        self.guards
+            .binary_search_by_key(&(db, shard as u32), |guard| (guard.db, guard.shard))
+            .is_ok()
+    }
+
+    /// The places of the locked shards, ascending.
+    pub fn places(&self) -> impl Iterator<Item = (DbIndex, usize)> {
+        let place = |guard: &Guard<'_>| (guard.db, guard.shard as usize);
+        self.guards.iter().map(place)
+    }
+
+    /// Whether anybody waits for a key of the locked shards.
+    #[inline]
+    pub fn any_waiters(&self) -> bool {
+        self.guards.iter().any(|g| !g.lock.waiters().is_empty())
+    }
+
+    /// Whether a key of the locked shards has changed that somebody waits for.
+    #[inline]
+    pub fn any_ready(&self) -> bool {
+        self.guards.iter().any(|g| g.lock.waiters().any_ready())
+    }
+
     /// All locked shards with their databases, ascending.
     pub fn shards(&self) -> impl Iterator<Item = (DbIndex, &Shard)> {
         self.guards.iter().map(|guard| (guard.db, &*guard.lock))

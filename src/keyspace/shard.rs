@@ -1,13 +1,14 @@
 //! One shard: a part of a database's keys under one lock, and all that belongs to them.
 //!
 //! Every change of an entry goes through the methods here, because each must do three
-//! things: hand the entry to a running snapshot before its first change, wake the watchers
-//! of the key, and keep the expiry hints true.
+//! things: hand the entry to a running snapshot before its first change, tell those who watch
+//! the key or wait for it, and keep the expiry hints true.
 
 use super::SHARD_BITS;
 use super::database::DbIndex;
 use super::entry::{Entry, EntryPtr, EntryRef, Kind, Object, Payload, ValueRef};
 use super::expiry::Hints;
+use super::waiters::{Waiter, Waiters};
 use crate::time::UnixMs;
 use crate::values::SpliceBuf;
 use crate::values::hash::HashRef;
@@ -34,6 +35,9 @@ pub struct Shard {
     epoch: u8,
     snapshot: Option<Walk>,
     watched: HashMap<Box<[u8]>, Vec<WatchFlag>>,
+    waiters: Waiters,
+    /// Whether anybody must hear of a change: a key is watched, or waited for.
+    followed: bool,
 }
 
 type Keys = Table<Entry, SHARD_BITS>;
@@ -60,6 +64,8 @@ impl Shard {
             epoch,
             snapshot: None,
             watched: HashMap::new(),
+            waiters: Waiters::default(),
+            followed: false,
         }
     }
 
@@ -187,9 +193,9 @@ impl Shard {
 
     /// Stores the same value in another encoding: nothing that watchers should hear of.
     pub fn recode(&mut self, slot: Slot, payload: Payload<'_>) {
-        let watched = std::mem::take(&mut self.watched);
+        let followed = std::mem::replace(&mut self.followed, false);
         self.set_payload(slot, payload);
-        self.watched = watched;
+        self.followed = followed;
     }
 
     /// Gives the key a new value; the expiry stays.
@@ -265,7 +271,7 @@ impl Shard {
 
     /// Removes all keys and gives them to the caller to free elsewhere.
     pub fn flush(&mut self) -> impl Send + use<> {
-        for key in self.watched.keys() {
+        for key in self.followed_keys() {
             if self.find(crate::hash::hash(key), key).is_some() {
                 self.touch(key);
             }
@@ -298,12 +304,18 @@ impl Shard {
         (a.last_write, b.last_write) = (newest, newest);
     }
 
-    // --- watchers ---
+    // --- watchers and waiters ---
 
-    /// Touches the keys watched in `shard` that are there, or will be when `other`'s keys
+    /// The keys that are watched or waited for; one that is both comes twice.
+    fn followed_keys(&self) -> impl Iterator<Item = &[u8]> {
+        let watched = self.watched.keys().map(|key| &**key);
+        watched.chain(self.waiters.keys())
+    }
+
+    /// Touches the keys followed in `shard` that are there, or will be when `other`'s keys
     /// take the place of its own.
     fn touch_exchanged(shard: &Shard, other: &Shard) {
-        for key in shard.watched.keys() {
+        for key in shard.followed_keys() {
             let hash = crate::hash::hash(key);
             if shard.find(hash, key).is_some() || other.find(hash, key).is_some() {
                 shard.touch(key);
@@ -317,6 +329,7 @@ impl Shard {
         // Flags that nobody else holds were left behind.
         flags.retain(|flag| Arc::strong_count(flag) > 1);
         flags.push(flag);
+        self.followed = true;
     }
 
     /// Takes the flag off the key.
@@ -327,18 +340,41 @@ impl Shard {
                 self.watched.remove(key);
             }
         }
+        self.followed = !self.watched.is_empty() || !self.waiters.is_empty();
     }
 
-    /// Tells the watchers of the key that it changed.
+    /// Those who wait for keys of this shard.
+    #[inline]
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    /// Puts a client at the end of the key's line.
+    pub fn file_waiter(&mut self, key: &[u8], waiter: Arc<Waiter>) {
+        self.waiters.file(key, waiter);
+        self.followed = true;
+    }
+
+    /// Takes a client out of the key's line.
+    pub fn forget_waiter(&mut self, key: &[u8], waiter: &Waiter) {
+        self.waiters.forget(key, waiter);
+        self.followed = !self.watched.is_empty() || !self.waiters.is_empty();
+    }
+
+    /// Tells those who follow the key that it changed.
     #[inline]
     pub fn touch(&self, key: &[u8]) {
-        if !self.watched.is_empty()
-            && let Some(flags) = self.watched.get(key)
-        {
-            for flag in flags {
-                flag.store(true, Ordering::Release);
-            }
+        if self.followed {
+            self.tell_followers(key);
         }
+    }
+
+    #[cold]
+    fn tell_followers(&self, key: &[u8]) {
+        for flag in self.watched.get(key).into_iter().flatten() {
+            flag.store(true, Ordering::Release);
+        }
+        self.waiters.note(key);
     }
 
     // --- expiry ---

@@ -3,11 +3,13 @@
 use super::client::{Client, ReplyMode};
 use super::output::{Output, Sent};
 use super::registry::{ClientInfo, Names};
+use super::served;
 use super::stream::Stream;
 use super::window::{Filled, Window};
 use super::worker::Worker;
 use crate::commit::{AckLevel, Verdict, Wait};
-use crate::execute::{After, Batch, BlockOn, Done, Request, Scratch, dispatch};
+use crate::execute::{After, Batch, BlockOn, Done, Request, Scratch, dispatch, forget_waiter};
+use crate::keyspace::Cause;
 use crate::protocol::{Args, Limits, Reply, RequestReader, WireError};
 use crate::server::{CommandClock, Server};
 use crate::time::{self, Instant, UnixMs};
@@ -48,8 +50,16 @@ pub async fn serve(worker: &Rc<Worker>, stream: Stream) {
         return;
     };
     let Connection {
-        stream, mut client, ..
+        stream,
+        mut client,
+        blocked,
+        ..
     } = connection.into_inner();
+    if let Some(BlockOn::Keys(wait)) = blocked.map(|blocked| blocked.on) {
+        // If it has been served, what that did stands, as in Redis.
+        wait.waiter.call_off(Cause::Gone);
+        forget_waiter(worker.server, &wait.waiter);
+    }
     client.end_transaction(worker.server);
     if let End::Replicate { replid, offset } = end {
         crate::replication::serve_replica(worker, stream, client, replid, offset).await;
@@ -109,6 +119,8 @@ struct Connection {
 
 struct Blocked {
     on: BlockOn,
+    /// Whether the client does not want the reply (`CLIENT REPLY`).
+    silent: bool,
     timer: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
@@ -143,6 +155,7 @@ impl Connection {
             unix: matches!(stream, Stream::Unix(_)),
             killed: false.into(),
             unblock: 0.into(),
+            waiter: Mutex::default(),
             names: Mutex::new(Names {
                 user: "default".into(),
                 ..Names::default()
@@ -558,14 +571,15 @@ impl Connection {
         wanted: &mut Option<(AckLevel, u64)>,
     ) -> bool {
         let level = self.client.sync_level.unwrap_or(batch.server.sync_level());
+        let mode = self.client.reply_mode;
         let (held, after) = run_one(batch, &mut self.client, &mut self.output, request, level);
         *wanted = held.or(*wanted);
-        self.follow(after)
+        self.follow(after, mode)
     }
 
     /// Does what a command asked the connection to do; whether the request must be executed
     /// again later.
-    fn follow(&mut self, after: After) -> bool {
+    fn follow(&mut self, after: After, mode: ReplyMode) -> bool {
         match after {
             After::Continue => {}
             After::Close => self.closing = true,
@@ -578,23 +592,25 @@ impl Connection {
                 self.closing = true;
             }
             After::Block(on) => {
-                let deadline = match on {
+                let deadline = match &on {
                     BlockOn::Pause
                     | BlockOn::Aside
                     | BlockOn::Migration
                     | BlockOn::Save { .. }
                     | BlockOn::Shutdown { .. } => None,
+                    BlockOn::Keys(wait) => wait.deadline,
                     BlockOn::Replicas { deadline, .. } | BlockOn::Files { deadline, .. } => {
-                        deadline
+                        *deadline
                     }
                 };
                 let timer = deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
-                self.blocked = Some(Blocked { on, timer });
                 // Nobody can end the wait of a paused client, so it does not count as blocked.
                 let paused = matches!(on, BlockOn::Pause | BlockOn::Aside);
                 if matches!(on, BlockOn::Aside) {
                     self.aside = Aside::Wanted;
                 }
+                let silent = matches!(mode, ReplyMode::Off | ReplyMode::Skip);
+                self.blocked = Some(Blocked { on, silent, timer });
                 self.client.info.blocked.store(!paused, Ordering::Relaxed);
                 return paused || matches!(on, BlockOn::Migration);
             }
@@ -631,6 +647,15 @@ impl Connection {
             None => false,
         };
         let server = self.worker.server;
+        if let BlockOn::Keys(wait) = &blocked.on {
+            let (client, output) = (&mut self.client, &mut self.output);
+            let ended = served::settle(server, wait, timed_out, blocked.silent, client, output);
+            match ended {
+                Some(goes_on) => self.closing |= !goes_on,
+                None => return Poll::Pending,
+            }
+            return self.go_on(cx);
+        }
         let unblocked = self.client.info.unblock.swap(0, Ordering::Relaxed);
         let mut reply = Reply::new(&mut self.output.out, self.client.resp3);
         let again = matches!(
@@ -651,9 +676,16 @@ impl Connection {
                 return Poll::Pending;
             }
         }
+        self.go_on(cx)
+    }
+
+    /// Ends the wait and executes what was received meanwhile.
+    fn go_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.blocked = None;
         self.client.info.blocked.store(false, Ordering::Relaxed);
-        self.execute_pending();
+        if !self.closing {
+            self.execute_pending();
+        }
         if self.blocked.is_some() {
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -9,6 +9,7 @@ mod connection;
 mod listener;
 mod output;
 mod registry;
+mod served;
 mod stream;
 mod window;
 mod worker;

@@ -1,5 +1,6 @@
 //! All clients of the server, for the commands that list, find or end them.
 
+use crate::keyspace::Waiter;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,6 +75,8 @@ pub struct ClientInfo {
     pub killed: AtomicBool,
     /// Set by `CLIENT UNBLOCK`: 1 as if by timeout, 2 with an error; then wake it.
     pub unblock: AtomicU32,
+    /// Its place in the lines of the keys that it waits for.
+    pub waiter: Mutex<Option<Arc<Waiter>>>,
     /// What changes rarely.
     pub names: Mutex<Names>,
     /// The connection's task.

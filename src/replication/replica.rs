@@ -6,8 +6,8 @@
 use super::handshake::{Dialogue, HandshakeError, Introduction, Offer};
 use super::state::{Upstream, UpstreamState};
 use crate::commit::Event;
-use crate::execute::{Applier, ApplyError, Gates};
-use crate::keyspace::{DbIndex, Locked};
+use crate::execute::{Applier, ApplyError, Gates, call_off_all};
+use crate::keyspace::{Cause, DbIndex, Locked};
 use crate::protocol::{Limits, Parsed, RequestReader};
 use crate::server::Server;
 use crate::time::{Duration, Instant};
@@ -50,8 +50,9 @@ pub fn become_replica(server: &'static Server, host: &str, port: u16) -> bool {
     server.gates.set(Gates::REPLICA, true);
     server.gates.set(Gates::NO_REPLICAS, false);
     server.refresh_role_gates();
-    // Whoever passed the gates before has finished once every lock was taken.
-    drop(Locked::everything(&server.keyspace));
+    // Whoever passed the gates before has finished once every lock was taken. Nobody will make
+    // a key ready here any more for those who wait to write.
+    call_off_all(&Locked::everything(&server.keyspace), Cause::RoleChanged);
     server.authority().tell(Event::Role(false));
     // Replicas of this node resynchronise with the history that it takes over.
     close_links(server);

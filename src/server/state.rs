@@ -234,7 +234,8 @@ impl Server {
         // First ask to be woken, then look: what happens in between is not missed.
         self.ack_waiters.lock().push(waker.clone());
         match on {
-            BlockOn::Aside => false,
+            // Keys are served by those who change them.
+            BlockOn::Aside | BlockOn::Keys(_) => false,
             BlockOn::Pause => !self.gates.has(Gates::PAUSED | Gates::PAUSED_WRITES),
             // The connection itself knows.
             BlockOn::Migration => false,

@@ -1,6 +1,7 @@
 //! `CLIENT PAUSE`, `UNPAUSE` and `UNBLOCK`.
 
 use crate::execute::SessionContext;
+use crate::keyspace::Cause;
 use crate::number::parse_i64;
 use crate::protocol::{Args, Reply, WireError, errors};
 use crate::time::Duration;
@@ -54,10 +55,10 @@ pub(super) fn unblock(
     if args.len() > 4 {
         return Err(wrong_form(args));
     }
-    let how = match args.get(3) {
-        None => 1,
-        Some(_) if args.is(3, "timeout") => 1,
-        Some(_) if args.is(3, "error") => 2,
+    let (how, cause) = match args.get(3) {
+        None => (1, Cause::TimedOut),
+        Some(_) if args.is(3, "timeout") => (1, Cause::TimedOut),
+        Some(_) if args.is(3, "error") => (2, Cause::Unblocked),
         Some(_) => {
             return Err(WireError::fixed(
                 "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
@@ -67,6 +68,12 @@ pub(super) fn unblock(
     let id = parse_i64(args.at(2)).ok_or(errors::NOT_AN_INTEGER)?;
     let client = u64::try_from(id).ok();
     let client = client.and_then(|id| context.server.clients.get(id));
+    let waiter = client.as_ref().and_then(|c| c.waiter.lock().clone());
+    if let Some(waiter) = waiter {
+        // One that has been served gets its reply.
+        reply.int(i64::from(waiter.call_off(cause)));
+        return Ok(());
+    }
     let blocked = client.filter(|client| client.blocked.load(Ordering::Relaxed));
     if let Some(client) = &blocked {
         client.unblock.store(how, Ordering::SeqCst);

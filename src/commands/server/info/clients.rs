@@ -26,6 +26,12 @@ pub(super) fn clients(context: &SessionContext<'_>, text: &mut Text) {
     text.field("pubsub_clients", count(&|c| c.kind() == ClientKind::PubSub));
     text.field("watching_clients", count(&|c| c.watch.load(Relaxed) > 0));
     text.field("total_watched_keys", watched);
-    text.field("total_blocking_keys", 0);
-    text.field("total_blocking_keys_on_nokey", 0);
+    let (mut waited_for, mut minding) = (0, 0);
+    context.each_shard(|_, shard| {
+        let (keys, of_them) = shard.waiters().count();
+        waited_for += keys;
+        minding += of_them;
+    });
+    text.field("total_blocking_keys", waited_for);
+    text.field("total_blocking_keys_on_nokey", minding);
 }
