@@ -158,11 +158,13 @@ impl<'a> SessionContext<'a> {
             origin: Origin::Client,
             touches: !self.client.no_touch,
             may_expire: run::may_expire(self.server),
+            may_block: false,
         };
         let result = act(&mut run::write_context(&frame, &mut locked, self.scratch));
         let written = run::commit(&frame, &mut locked, self.scratch);
         self.done.wrote |= written > 0;
         self.depends_on(&locked);
+        run::serve_and_unlock(&frame, locked, self.scratch);
         Ok(result)
     }
 

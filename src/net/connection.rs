@@ -609,10 +609,11 @@ impl Connection {
                 if matches!(on, BlockOn::Aside) {
                     self.aside = Aside::Wanted;
                 }
+                let again = paused || matches!(on, BlockOn::Migration);
                 let silent = matches!(mode, ReplyMode::Off | ReplyMode::Skip);
                 self.blocked = Some(Blocked { on, silent, timer });
                 self.client.info.blocked.store(!paused, Ordering::Relaxed);
-                return paused || matches!(on, BlockOn::Migration);
+                return again;
             }
         }
         false
