@@ -183,7 +183,9 @@ impl ScriptRun {
 
     fn gates(&self, spec: &CommandSpec) -> Result<(), WireError> {
         let writes = spec.flags.contains(Flags::WRITE);
-        if writes && self.rules.read_only {
+        // PFCOUNT notes its count, PUBLISH goes to the replicas.
+        let may_replicate = spec.flags.contains(Flags::MAY_REPLICATE);
+        if (writes || may_replicate) && self.rules.read_only {
             return Err(texts::READ_ONLY_SCRIPT);
         }
         let gates = self.server.gates.load();

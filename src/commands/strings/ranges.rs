@@ -123,7 +123,9 @@ pub(in crate::commands) fn write_at(
     ctx.mark_used(found);
     let end = offset + value.len();
     if let Some(large) = ctx.shared_string(found) {
-        if large.len() < end {
+        if large.len() * 2 < end {
+            *large = grown(large, end);
+        } else if large.len() < end {
             large.resize(end, 0);
         }
         large[offset..end].copy_from_slice(value);
@@ -141,15 +143,21 @@ pub(in crate::commands) fn write_at(
         ctx.set_kind(found, Kind::StrEdited);
         return;
     }
+    let mut digits = itoa::Buffer::new();
     let mut bytes = match ctx.string_of(found) {
-        Ok(old) => old.to_vec(),
+        Ok(old) => grown(old.bytes(&mut digits), end),
         Err(_) => return debug_assert!(false, "the caller has seen a string"),
     };
-    if bytes.len() < end {
-        bytes.resize(end, 0);
-    }
     bytes[offset..end].copy_from_slice(value);
     ctx.replace(found, edited_payload(&mut bytes), Expiry::Keep);
+}
+
+/// A copy of at least `end` bytes. Zero bytes that nobody wrote yet cost no time: a bit set far
+/// beyond the end of a string need not touch half a gigabyte.
+fn grown(old: &[u8], end: usize) -> Vec<u8> {
+    let mut bytes = vec![0; end.max(old.len())];
+    bytes[..old.len()].copy_from_slice(old);
+    bytes
 }
 
 /// A string that was not given whole, never stored as an integer. Takes `bytes` if they are
