@@ -4,6 +4,7 @@ use super::Text;
 use crate::execute::SessionContext;
 use crate::keyspace::{EntryRef, Shard, ValueRef};
 use crate::values::hash::HashRef;
+use crate::values::list::ListRef;
 use crate::values::set::SetRef;
 use std::collections::BTreeMap;
 
@@ -84,6 +85,7 @@ fn size_of_value(value: ValueRef<'_>) -> Option<(&'static str, usize)> {
         ValueRef::HashPacked(bytes) => ("hash", HashRef::Packed(bytes).len()),
         ValueRef::HashPackedEx(bytes) => ("hash", HashRef::PackedEx(bytes).len()),
         ValueRef::HashTable(table) => ("hash", HashRef::Table(table).len()),
+        ValueRef::ListPacked(bytes) => ("list", ListRef::Packed(bytes).len()),
         ValueRef::List(list) => ("list", list.len()),
         ValueRef::SetInts(bytes) => ("set", SetRef::Ints(bytes).len()),
         ValueRef::SetPacked(bytes) => ("set", SetRef::Packed(bytes).len()),
