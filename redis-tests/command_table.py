@@ -25,6 +25,8 @@ NOT_AT_RANDOM = {"wait", "waitaof", "migrate", "restore", "restore-asking", "spo
                  "object|help", "xinfo|help", "xgroup|help"}
 MASKS = {"ttl": ["near:2"], "pttl": ["near:2000"], "expiretime": ["near:2"], "pexpiretime": ["near:2000"],
          "httl": ["near:2"], "hpttl": ["near:2000"], "hexpiretime": ["near:2"], "hpexpiretime": ["near:2000"],
+         "xinfo|stream": ["without:seen-time,active-time,idle,inactive", "near:100"],
+         "xinfo|consumers": ["without:seen-time,active-time,idle,inactive"],
          "hgetall": ["pairs"], "xadd": [], "xtrim": [], "sort": [], "sort_ro": [], "zadd": []}
 WRITES_AT_RANDOM = 0.7
 KEYS_AT_RANDOM = 0.05  # how often it is asked where the keys of a call are

@@ -139,7 +139,7 @@ impl IdBlock {
                     return Err(errors::SYNTAX);
                 }
                 at += 1;
-            } else if args.is(at, "ids") && at + 2 < args.len() {
+            } else if args.is(at, "ids") && at + 1 < args.len() {
                 let count = number::parse_i64(args.at(at + 1));
                 let count = count.and_then(|n| usize::try_from(n).ok());
                 let count = count.filter(|n| *n > 0 && *n <= i32::MAX as usize);
