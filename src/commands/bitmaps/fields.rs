@@ -77,13 +77,21 @@ pub(super) fn bitfield_ro(
     Ok(())
 }
 
-/// What a BITFIELD does to its key: without a change it only reads.
+/// What a BITFIELD does to its key: without a change it only reads. What is no step counts as
+/// a change.
 pub(super) fn key_flags(args: Args<'_>) -> KeyFlags {
-    let changes = |i| args.is(i, "set") || args.is(i, "incrby");
-    match (2..args.len()).any(changes) {
-        true => KeyFlags::of("RW access update"),
-        false => KeyFlags::of("RO access"),
+    let mut at = 2;
+    while at < args.len() {
+        let left = args.len() - at - 1;
+        if args.is(at, "get") && left >= 2 {
+            at += 3;
+        } else if args.is(at, "overflow") && left >= 1 {
+            at += 2;
+        } else {
+            return KeyFlags::of("RW access update");
+        }
     }
+    KeyFlags::of("RO access")
 }
 
 fn read(steps: &[Step], bytes: &[u8], reply: &mut Reply<'_>) {
