@@ -62,6 +62,9 @@ def exchange(running: dict, source: str, target: str, families: set[str]) -> tup
             values.call(here, "RESTORE", copy, expiry, payload, "REPLACE", "ABSTTL")
             expected, got = values.read(there, key), values.read(here, copy)
             fault = None if expected == got else f"expected {expected!r:.300}\n  got      {got!r:.300}"
+            encodings = values.call(there, "OBJECT", "ENCODING", key).text, values.call(here, "OBJECT", "ENCODING", copy).text
+            if fault is None and (source, target) == ("redis", "lockstep") and encodings[0] != encodings[1]:
+                fault = f"the encoding was {encodings[0]} and is {encodings[1]}"
             values.call(here, "DEL", copy)
         except values.Refused as refused:
             fault = str(refused)

@@ -1,6 +1,7 @@
 //! Making entries of the keyspace from values that were read.
 
 use super::packs::Fault;
+use super::stream_build::stream_of;
 use super::value::{Strings, Value};
 use crate::execute::{Settings, string_payload};
 use crate::keyspace::{Entry, Kind, Payload};
@@ -31,7 +32,10 @@ pub fn entry_of(
         Value::List(elements) => Ok(list_entry(key, expires_at, &elements, settings)),
         Value::Set(members) => set_entry(key, expires_at, &members, settings),
         Value::SortedSet(..) => Err("sorted sets cannot be held by this version of Lockstep"),
-        Value::Stream(_) => Err("streams cannot be held by this version of Lockstep"),
+        Value::Stream(value) => {
+            let stream = Box::new(stream_of(&value)?);
+            Ok(Entry::new(key, expires_at, Payload::Stream(stream)))
+        }
     }
 }
 
@@ -82,7 +86,8 @@ fn hash_entry(
     };
     let pairs = fields.len() / 2;
     let expiry = |pair: usize| expiries.get(pair).copied().filter(|at| *at > 0);
-    let mut hash = match expiries.iter().any(|at| *at > 0) {
+    // Redis keeps the encoding when no field expires any more.
+    let mut hash = match !expiries.is_empty() {
         true => Hash::PackedEx(EMPTY.to_vec()),
         false => Hash::Packed(EMPTY.to_vec()),
     };

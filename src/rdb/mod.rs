@@ -25,7 +25,9 @@ mod packs;
 mod payload;
 mod source;
 mod stream;
+mod stream_build;
 mod stream_node;
+mod stream_write;
 #[cfg(test)]
 mod tests;
 mod value;

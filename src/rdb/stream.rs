@@ -43,6 +43,7 @@ pub fn read<R: Read>(source: &mut Source<R>, kind: u8) -> Result<StreamValue> {
     }
     if kind == codes::STREAM {
         stream.entries_added = stream.len;
+        stream.is_old = true;
     } else {
         // The first identity, which the nodes say as well.
         read_id(source)?;

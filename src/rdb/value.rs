@@ -105,6 +105,8 @@ pub struct StreamValue {
     pub max_deleted_id: StreamId,
     /// Entries ever added.
     pub entries_added: u64,
+    /// Whether it is of Redis 5 or 6, which do not know how much groups have read.
+    pub is_old: bool,
     /// The consumer groups.
     pub groups: Vec<StreamGroup>,
 }

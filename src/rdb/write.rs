@@ -9,6 +9,7 @@ use super::codes;
 use super::lzf;
 use super::packs::backwards;
 use super::source;
+use super::stream_write::{kind_of_stream, put_stream};
 use crate::keyspace::ValueRef;
 use crate::values::hash::HashRef;
 use crate::values::list::ListRef;
@@ -58,7 +59,7 @@ impl<'a> Object<'a> {
             }
             ValueRef::SetPacked(_) | ValueRef::SetTable(_) => codes::SET,
             ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => codes::ZSET_2,
-            ValueRef::Stream(_) => codes::STREAM_3,
+            ValueRef::Stream(_) => kind_of_stream(target),
         };
         Object {
             kind,
@@ -117,7 +118,7 @@ impl<'a> Object<'a> {
             ValueRef::SetPacked(bytes) => put_members(out, SetRef::Packed(bytes), compress),
             ValueRef::SetTable(table) => put_members(out, SetRef::Table(table), compress),
             ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => put_length(out, 0),
-            ValueRef::Stream(_) => put_length(out, 0),
+            ValueRef::Stream(stream) => put_stream(out, stream, self.kind, self.target),
         }
     }
 
