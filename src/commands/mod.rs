@@ -33,6 +33,7 @@ pub mod syntax;
 pub mod table;
 #[cfg(test)]
 mod table_replay_tests;
+pub mod timeouts;
 pub mod transactions;
 pub mod transfer;
 pub use hashes::{expire_one, reap_field};

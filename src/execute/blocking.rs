@@ -44,7 +44,8 @@ pub struct BlockSpec {
     pub wanted: Wanted,
     /// Whether it must also be executed when a key goes or becomes another type.
     pub minds_loss: bool,
-    /// The reply when the time is up.
+    /// The reply where nobody can wait, as inside a transaction. When the time is up, it is
+    /// an array that is not there, whatever the command.
     pub null: NullReply,
 }
 
@@ -93,8 +94,6 @@ pub struct KeyWait {
     pub waiter: Arc<Waiter>,
     /// When it is answered anyway.
     pub deadline: Option<Instant>,
-    /// With what.
-    pub null: NullReply,
 }
 
 impl WriteContext<'_> {
@@ -151,11 +150,7 @@ pub(super) fn file(
     let deadline = block
         .timeout
         .and_then(|timeout| Instant::now().checked_add(timeout));
-    After::Block(BlockOn::Keys(KeyWait {
-        waiter,
-        deadline,
-        null: block.null,
-    }))
+    After::Block(BlockOn::Keys(KeyWait { waiter, deadline }))
 }
 
 /// Takes a waiter that has ended out of the lines in which it may still stand.

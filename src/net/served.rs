@@ -33,7 +33,7 @@ pub(super) fn settle(
             forget_waiter(server, &wait.waiter);
             let mut reply = Reply::new(&mut output.out, client.resp3);
             match cause {
-                Cause::TimedOut | Cause::Gone => wait.null.write(&mut reply),
+                Cause::TimedOut | Cause::Gone => reply.null_array(),
                 Cause::Unblocked => reply.error(&UNBLOCKED),
                 Cause::RoleChanged => reply.error(&ROLE_CHANGED),
             }

@@ -1,11 +1,12 @@
 //! Lists: the family's table of contents.
 //!
-//! `ends` holds what pushes, pops and moves, `elements` what concerns elements by index or
+//! `ends` holds what pushes, pops and moves, `blocking` what waits for it, `elements` what concerns elements by index or
 //! value. Changes of a list go through `edit`.
 //!
 //! What must stay true: a command's effect names what it took (`LPOP key count`), not where
 //! it looked.
 
+mod blocking;
 pub(in crate::commands) mod edit;
 mod elements;
 pub(in crate::commands) mod ends;
@@ -249,6 +250,79 @@ pub const COMMANDS: &[CommandSpec] = &[
         summary: "Takes elements from the first list that has any.",
         complexity: "O(N+M), N being the number of keys, M the number of elements returned",
         handler: Handler::Write(ends::lmpop),
+        ..LIST
+    },
+    CommandSpec {
+        name: "blpop",
+        since: "2.0.0",
+        arity: -3,
+        flags: Flags::of("write blocking"),
+        keys: &[KeySpec::range(1, -2, 1, "RW access delete")],
+        syntax: "key [key ...] timeout{:double}",
+        summary: "Takes the first element of the first list that has any, or waits for one.",
+        complexity: "O(N), N being the number of keys",
+        history: &[("6.0.0", "A timeout with a fraction.")],
+        handler: Handler::Write(blocking::blpop),
+        ..LIST
+    },
+    CommandSpec {
+        name: "brpop",
+        since: "2.0.0",
+        arity: -3,
+        flags: Flags::of("write blocking"),
+        keys: &[KeySpec::range(1, -2, 1, "RW access delete")],
+        syntax: "key [key ...] timeout{:double}",
+        summary: "Takes the last element of the first list that has any, or waits for one.",
+        complexity: "O(N), N being the number of keys",
+        history: &[("6.0.0", "A timeout with a fraction.")],
+        handler: Handler::Write(blocking::brpop),
+        ..LIST
+    },
+    CommandSpec {
+        name: "blmove",
+        since: "6.2.0",
+        arity: 6,
+        flags: Flags::of("write denyoom blocking"),
+        keys: &[
+            KeySpec::at(1, "RW access delete"),
+            KeySpec::at(2, "RW insert"),
+        ],
+        syntax: "source destination <LEFT | RIGHT>{wherefrom} <LEFT | RIGHT>{whereto} timeout{:double}",
+        summary: "Moves an element from one end of a list to one of another, or waits for it.",
+        complexity: "O(1)",
+        handler: Handler::Write(blocking::blmove),
+        ..LIST
+    },
+    CommandSpec {
+        name: "brpoplpush",
+        since: "2.2.0",
+        arity: 4,
+        flags: Flags::of("write denyoom blocking"),
+        keys: &[
+            KeySpec::at(1, "RW access delete"),
+            KeySpec::at(2, "RW insert"),
+        ],
+        syntax: "source destination timeout{:double}",
+        summary: "Moves the last element of a list to the front of another, or waits for it.",
+        complexity: "O(1)",
+        history: &[("6.0.0", "A timeout with a fraction.")],
+        deprecated: Some(Deprecated {
+            since: "6.2.0",
+            replaced_by: "`BLMOVE` with the `RIGHT` and `LEFT` arguments",
+        }),
+        handler: Handler::Write(blocking::brpoplpush),
+        ..LIST
+    },
+    CommandSpec {
+        name: "blmpop",
+        since: "7.0.0",
+        arity: -5,
+        flags: Flags::of("write blocking"),
+        keys: &[KeySpec::counted(2, "RW access delete")],
+        syntax: "timeout{:double} numkeys key [key ...] <LEFT | RIGHT>{where} [COUNT count]",
+        summary: "Takes elements from the first list that has any, or waits for one.",
+        complexity: "O(N+M), N being the number of keys, M the number of elements returned",
+        handler: Handler::Write(blocking::blmpop),
         ..LIST
     },
 ];
