@@ -91,6 +91,38 @@ GRAMMAR: list[tuple[str, int, list[str]]] = [
     ("SUNIONSTORE KEY <KEY>", 3, []),
     ("SDIFFSTORE KEY <KEY>", 3, []),
     ("SSCAN KEY 0 [MATCH PATTERN] [COUNT BIG]", 2, ["unordered"]),
+    # streams
+    ("XADD KEY XID <FIELD VALUE>", 14, []),
+    ("XADD KEY [NOMKSTREAM] [(KEEPREF|DELREF|ACKED)] (MAXLEN|MAXLEN =|MAXLEN ~) SMALL XID FIELD VALUE", 4, []),
+    ("XADD KEY MINID XID XID FIELD VALUE", 2, []),
+    ("XLEN KEY", 2, []),
+    ("XRANGE KEY XBOUND XBOUND [COUNT SMALL]", 4, []),
+    ("XREVRANGE KEY XBOUND XBOUND [COUNT SMALL]", 4, []),
+    ("XDEL KEY <XID>", 4, []),
+    ("XDELEX KEY [(KEEPREF|DELREF|ACKED)] IDS 2 XID XID", 3, []),
+    ("XTRIM KEY (MAXLEN|MAXLEN =|MAXLEN ~) SMALL [(KEEPREF|DELREF|ACKED)]", 2, []),
+    ("XTRIM KEY MINID XID [(KEEPREF|DELREF|ACKED)]", 2, []),
+    ("XSETID KEY XID [ENTRIESADDED SMALL] [MAXDELETEDID XID]", 1, []),
+    ("XREAD [COUNT SMALL] STREAMS KEY XFROM", 3, []),
+    ("XREAD [COUNT SMALL] STREAMS KEY KEY XFROM XFROM", 2, []),
+    ("XGROUP CREATE KEY GROUP XFROM [MKSTREAM] [ENTRIESREAD SMALL]", 6, []),
+    ("XGROUP SETID KEY GROUP XFROM [ENTRIESREAD SMALL]", 2, []),
+    ("XGROUP DESTROY KEY GROUP", 1, []),
+    ("XGROUP CREATECONSUMER KEY GROUP CONSUMER", 1, []),
+    ("XGROUP DELCONSUMER KEY GROUP CONSUMER", 1, []),
+    ("XREADGROUP group GROUP CONSUMER [COUNT SMALL] [NOACK] STREAMS KEY >", 10, []),
+    ("XREADGROUP group GROUP CONSUMER [COUNT SMALL] STREAMS KEY XID", 3, []),
+    ("XREADGROUP group GROUP CONSUMER STREAMS KEY KEY > >", 2, []),
+    ("XACK KEY GROUP <XID>", 4, []),
+    ("XACKDEL KEY GROUP [(KEEPREF|DELREF|ACKED)] IDS 2 XID XID", 3, []),
+    ("XPENDING KEY GROUP", 3, []),
+    ("XPENDING KEY GROUP XBOUND XBOUND SMALL [CONSUMER]", 3, ["near:100000"]),
+    ("XCLAIM KEY GROUP CONSUMER 0 <XID> [RETRYCOUNT SMALL] [FORCE] [JUSTID] [LASTID XID]", 4, []),
+    ("XAUTOCLAIM KEY GROUP CONSUMER 0 XBOUND [COUNT SMALL] [JUSTID]", 4, []),
+    ("XINFO STREAM KEY", 3, []),
+    ("XINFO STREAM KEY FULL", 2, ["near:100000"]),
+    ("XINFO GROUPS KEY", 4, []),
+    ("XINFO CONSUMERS KEY GROUP", 2, ["near:100000"]),
     # bitmaps
     ("SETBIT KEY BITAT (0|1)", 5, []),
     ("GETBIT KEY BITAT", 3, []),
@@ -182,6 +214,16 @@ def draw(rng: random.Random, word: str) -> str:
         return rng.choice("iu") + str(rng.choice([1, 2, 7, 8, 16, 31, 32, 33, 63, rng.randrange(1, 65)]))
     if word == "#SMALL":
         return "#" + str(rng.randrange(0, 12))
+    if word == "XID":
+        return rng.choice([f"{rng.randrange(1, 60)}-{rng.randrange(0, 3)}", str(rng.randrange(1, 80)), f"{rng.randrange(20, 80)}-*"])
+    if word == "XBOUND":
+        return rng.choice(["-", "+", "-", "+", f"{rng.randrange(1, 60)}", f"({rng.randrange(1, 60)}-1"])
+    if word == "XFROM":
+        return rng.choice(["0", "$", f"{rng.randrange(1, 60)}"])
+    if word == "GROUP":
+        return f"g{rng.randrange(2)}"
+    if word == "CONSUMER":
+        return f"c{rng.randrange(3)}"
     if word == "MEMBER":
         return rng.choice(WORDS) if rng.random() < 0.3 else rng.choice(["a", "b", "c", "d", str(rng.randrange(-3, 12)), "70000", "5000000000"])
     if word == "VALUE":

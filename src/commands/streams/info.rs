@@ -134,13 +134,16 @@ fn position(stream: &Stream, group: &Group, reply: &mut Reply<'_>) {
     reply.bulk(b"last-delivered-id");
     replies::id(reply, group.last_id);
     let numbers = [
-        (&b"entries-read"[..], group.entries_read),
+        (
+            &b"entries-read"[..],
+            group.entries_read.map(|read| read as i64),
+        ),
         (b"lag", stream.lag(group)),
     ];
     for (name, number) in numbers {
         reply.bulk(name);
         match number {
-            Some(n) => reply.int(n as i64),
+            Some(n) => reply.int(n),
             None => reply.null(),
         }
     }

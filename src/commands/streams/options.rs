@@ -142,7 +142,7 @@ impl IdBlock {
             } else if args.is(at, "ids") && at + 1 < args.len() {
                 let count = number::parse_i64(args.at(at + 1));
                 let count = count.and_then(|n| usize::try_from(n).ok());
-                let count = count.filter(|n| *n > 0 && *n <= i32::MAX as usize);
+                let count = count.filter(|n| *n > 0);
                 let count = count.ok_or(texts::NUMIDS_NOT_POSITIVE)?;
                 at += 2;
                 if count > args.len() - at {

@@ -43,20 +43,21 @@ impl Stream {
         }
     }
 
-    /// How many entries a group has yet to read, if that can be told.
-    pub fn lag(&self, group: &Group) -> Option<u64> {
+    /// How many entries a group has yet to read, if that can be told. Less than none if
+    /// somebody said that it had read more than there were.
+    pub fn lag(&self, group: &Group) -> Option<i64> {
         if self.entries_added == 0 || self.len == 0 {
             return Some(0);
         }
         let first = self.first_id();
         if group.last_id < first && self.max_deleted_id < first {
-            return Some(self.len);
+            return Some(self.len as i64);
         }
         let read = match group.entries_read {
             Some(read) if !self.has_gap_from(group.last_id) => Some(read),
             _ => self.entries_until(group.last_id),
         };
-        read.map(|read| self.entries_added.saturating_sub(read))
+        read.map(|read| (self.entries_added as i64).wrapping_sub(read as i64))
     }
 
     /// Notes that a group has read the entry `id`, beyond where it was.
