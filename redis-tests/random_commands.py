@@ -279,7 +279,8 @@ def commands(seed: int, count: int) -> list[tuple[list[bytes], list[str]]]:
             place = rng.randrange(1, len(words))
             fate = rng.random()
             # HSETEX takes NX and XX, as in Valkey.
-            odd = rng.choice([o for o in ODD if words[0] != "HSETEX" or o not in ("NX", "XX")])
+            # What XADD makes of * depends on the clock.
+            odd = rng.choice([o for o in ODD if words[0] != "HSETEX" or o not in ("NX", "XX")] if words[0] != "XADD" else [o for o in ODD if o != "*"])
             if fate < 0.4:
                 words[place] = odd
             elif fate < 0.7:

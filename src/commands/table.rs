@@ -426,7 +426,8 @@ mod tests {
             match command.spec.handler {
                 Handler::Read(_) => assert!(!flags.contains(Flags::WRITE), "{name}"),
                 Handler::Write(_) => {
-                    let may_write = Flags::WRITE.union(Flags::MAY_REPLICATE);
+                    // A read that may wait is a write that changes nothing.
+                    let may_write = Flags::WRITE | Flags::MAY_REPLICATE | Flags::BLOCKING;
                     assert!(flags.intersects(may_write), "{name}");
                 }
                 Handler::Session(_) => assert!(!flags.contains(Flags::DENYOOM), "{name}"),

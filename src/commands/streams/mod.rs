@@ -150,7 +150,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         syntax: "[COUNT count] [BLOCK milliseconds] STREAMS <key [key ...] id [id ...]>{streams}",
         summary: "Reads what has come to several streams, or waits for it.",
         complexity: "O(log N + M) for each stream, M being the entries returned",
-        handler: Handler::Read(read::xread),
+        handler: Handler::Write(read::xread),
         ..STREAM
     },
     CommandSpec {

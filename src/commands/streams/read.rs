@@ -2,15 +2,18 @@
 
 use super::claim::Claims;
 use super::{ids, reply as replies, texts};
-use crate::execute::{Effect, Found, ReadContext, WriteContext};
+use crate::execute::{BlockSpec, Effect, Found, WriteContext};
+use crate::keyspace::Wanted;
 use crate::number;
-use crate::protocol::{Args, OutBuf, Reply, WireError, errors};
+use crate::protocol::{Args, OutBuf, OwnedArgs, Reply, WireError, errors};
+use crate::time::{Duration, UnixMs};
 use crate::values::stream::{ConsumerIndex, Pending, Stream, StreamId};
 
 /// The arguments of a read.
 struct Request<'a> {
     args: Args<'a>,
     count: usize,
+    block: Option<Block>,
     group: Option<(&'a [u8], &'a [u8])>,
     no_ack: bool,
     /// Where the keys begin, and how many there are.
@@ -19,9 +22,10 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn read(args: Args<'a>, in_group: bool) -> Result<Self, WireError> {
+    fn read(args: Args<'a>, in_group: bool, now: UnixMs) -> Result<Self, WireError> {
         let mut this = Request {
             args,
+            block: None,
             count: usize::MAX,
             group: None,
             no_ack: false,
@@ -32,8 +36,8 @@ impl<'a> Request<'a> {
         while at < args.len() && this.first == 0 {
             let left = args.len() - 1 - at;
             if args.is(at, "block") && left >= 1 {
-                check_timeout(args.at(at + 1))?;
                 at += 1;
+                this.block = Some(Block::read(args.at(at), now)?);
             } else if args.is(at, "count") && left >= 1 {
                 at += 1;
                 let count = number::parse_i64(args.at(at)).ok_or(errors::NOT_AN_INTEGER)?;
@@ -84,12 +88,13 @@ impl<'a> Request<'a> {
     }
 
     /// Writes what `serve` writes for each stream; it answers whether there was anything. A
-    /// stream's key and what was read of it are a pair.
+    /// stream's key and what was read of it are a pair. If nothing was read at all, nothing is
+    /// written.
     fn reply(
         &self,
         reply: &mut Reply<'_>,
         mut serve: impl FnMut(usize, &mut Reply<'_>) -> Result<bool, WireError>,
-    ) -> Result<(), WireError> {
+    ) -> Result<bool, WireError> {
         let mut out = OutBuf::default();
         let mut body = Reply::new(&mut out, reply.resp3());
         let mut served = 0;
@@ -105,42 +110,72 @@ impl<'a> Request<'a> {
             }
         }
         if served == 0 {
-            reply.null_array();
-            return Ok(());
+            return Ok(false);
         }
         match reply.resp3() {
             true => reply.map(served),
             false => reply.array(served),
         }
         reply.raw(&out.flatten());
-        Ok(())
+        Ok(true)
+    }
+
+    /// Ends a read that has found nothing: it waits if it was told to, with these identities
+    /// in place of what stands for them.
+    fn nothing(
+        &self,
+        ctx: &mut WriteContext<'_>,
+        ids: Option<&[StreamId]>,
+        reply: &mut Reply<'_>,
+    ) -> Effect {
+        let Some(block) = self.block else {
+            reply.null_array();
+            return Effect::None;
+        };
+        let keys = (0..self.streams).map(|index| self.key(index));
+        let mut spec = BlockSpec::new(self.args, keys, Wanted::Stream, block.0);
+        // A group that is gone is an error at once.
+        spec.minds_loss = self.group.is_some();
+        if let Some(ids) = ids {
+            let before = self.args.iter().take(self.first + self.streams);
+            let words = before.map(<[u8]>::to_vec);
+            let ids = ids.iter().map(|id| id.text().to_vec());
+            spec.args = OwnedArgs::of(words.chain(ids));
+        }
+        ctx.block(spec, reply)
     }
 }
 
-fn check_timeout(text: &[u8]) -> Result<(), WireError> {
-    match number::parse_i64(text) {
-        None => Err(texts::TIMEOUT_NOT_AN_INTEGER),
-        Some(..0) => Err(texts::TIMEOUT_NEGATIVE),
-        Some(_) => Ok(()),
+/// How long a read waits; `None` for ever.
+#[derive(Clone, Copy)]
+struct Block(Option<Duration>);
+
+impl Block {
+    fn read(text: &[u8], now: UnixMs) -> Result<Self, WireError> {
+        let ms = number::parse_i64(text).ok_or(texts::TIMEOUT_NOT_AN_INTEGER)?;
+        let given = u64::try_from(ms).map_err(|_| texts::TIMEOUT_NEGATIVE)?;
+        now.checked_add(ms).ok_or(texts::TIMEOUT_OUT_OF_RANGE)?;
+        Ok(Block((given > 0).then(|| Duration::from_millis(given))))
     }
 }
 
 /// `XREAD [COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]`
 pub(super) fn xread(
-    ctx: &ReadContext<'_>,
+    ctx: &mut WriteContext<'_>,
     args: Args<'_>,
     reply: &mut Reply<'_>,
-) -> Result<(), WireError> {
-    let request = Request::read(args, false)?;
-    let mut after = Vec::with_capacity(request.streams);
+) -> Result<Effect, WireError> {
+    let request = Request::read(args, false, ctx.now())?;
+    let mut from = Vec::with_capacity(request.streams);
     for index in 0..request.streams {
         let stream = ctx.stream(request.key(index))?;
-        after.push((stream, start_of(stream, request.id(index))?));
+        from.push(start_of(stream, request.id(index))?);
     }
-    request.reply(reply, |index, body| {
-        let Some(&(Some(stream), after)) = after.get(index) else {
+    let served = request.reply(reply, |index, body| {
+        let (Some(found), Some(&after)) = (ctx.find(request.key(index)), from.get(index)) else {
             return Ok(false);
         };
+        let stream = ctx.stream_of(found)?;
         if after >= stream.last_id {
             return Ok(false);
         }
@@ -154,6 +189,10 @@ pub(super) fn xread(
         let any = entries.peek().is_some();
         replies::entries(body, entries);
         Ok(any)
+    })?;
+    Ok(match served {
+        true => Effect::None,
+        false => request.nothing(ctx, Some(&from), reply),
     })
 }
 
@@ -186,7 +225,7 @@ pub(super) fn xreadgroup(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    let request = Request::read(args, true)?;
+    let request = Request::read(args, true, ctx.now())?;
     let Some((group, name)) = request.group else {
         return Err(texts::MISSING_GROUP);
     };
@@ -204,7 +243,7 @@ pub(super) fn xreadgroup(
         });
     }
     let mut changed = false;
-    request.reply(reply, |index, body| {
+    let served = request.reply(reply, |index, body| {
         let mut reading = Reading {
             ctx: &mut *ctx,
             key: request.key(index),
@@ -230,10 +269,16 @@ pub(super) fn xreadgroup(
         changed |= reading.created || served && matches!(from[index], From::New);
         Ok(served)
     })?;
-    Ok(if changed {
-        Effect::Rewritten
-    } else {
-        Effect::None
+    if !served {
+        let effect = request.nothing(ctx, None, reply);
+        if effect == Effect::Block {
+            // A consumer that was made is in the effect nevertheless.
+            return Ok(effect);
+        }
+    }
+    Ok(match changed {
+        true => Effect::Rewritten,
+        false => Effect::None,
     })
 }
 

@@ -71,6 +71,8 @@ texts! {
     UNBALANCED_READ_GROUP = "ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified.";
     /// BLOCK with something that is no integer.
     TIMEOUT_NOT_AN_INTEGER = "ERR timeout is not an integer or out of range";
+    /// BLOCK beyond the end of time.
+    TIMEOUT_OUT_OF_RANGE = "ERR timeout is out of range";
     /// BLOCK with a negative time.
     TIMEOUT_NEGATIVE = "ERR timeout is negative";
     /// XAUTOCLAIM of nothing.
