@@ -17,6 +17,7 @@ pub mod migration;
 pub mod net;
 pub mod observe;
 pub mod protocol;
+pub mod pubsub;
 pub mod rdb;
 pub mod replication;
 pub mod scripting;

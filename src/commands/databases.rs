@@ -114,6 +114,7 @@ fn flush(
     if !freed.is_empty() {
         ctx.free_later(freed);
     }
+    ctx.note_flush();
     reply.ok();
     Ok(Effect::AsReceived)
 }

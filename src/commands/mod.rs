@@ -19,6 +19,7 @@ pub mod introspection;
 pub mod key_positions;
 pub mod lists;
 pub mod persistence;
+pub mod pubsub;
 #[cfg(test)]
 mod replay_tests;
 pub mod replication;

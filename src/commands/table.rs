@@ -22,6 +22,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     super::databases::COMMANDS,
     super::introspection::COMMANDS,
     super::connection::COMMANDS,
+    super::pubsub::COMMANDS,
     super::replication::COMMANDS,
     super::transactions::COMMANDS,
     super::scripting::COMMANDS,

@@ -2,10 +2,11 @@
 //!
 //! The output is bytes plus marks: a mark covers one reply and says which offset must be
 //! committed before its first byte may go. Replies go out in order, so nothing past the
-//! first uncommitted mark is sent.
+//! first uncommitted mark is sent. A message that tells of a write is marked like a reply; if
+//! the write's fate stays unknown, the message is dropped.
 
 use super::watermarks::{AckLevel, Standing, Watermarks};
-use crate::protocol::{OutBuf, Reply, WireError, errors};
+use crate::protocol::{OutBuf, Reply, errors};
 use std::collections::VecDeque;
 
 /// One reply that waits.
@@ -16,7 +17,7 @@ struct Mark {
     term: u64,
     offset: u64,
     level: AckLevel,
-    write: bool,
+    shows: Shows,
     resp3: bool,
 }
 
@@ -35,8 +36,26 @@ pub struct Wait {
     pub level: AckLevel,
     /// What must be committed.
     pub offset: u64,
-    /// Whether the reply is a write's.
-    pub write: bool,
+    /// What is held.
+    pub shows: Shows,
+}
+
+/// What is held, as far as it matters when the wait has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shows {
+    /// The reply of a write.
+    Write,
+    /// The reply of a read.
+    Read,
+    /// A message that nobody waits for.
+    Message,
+}
+
+impl Shows {
+    /// The reply of a write, or of a read.
+    pub fn of(wrote: bool) -> Shows {
+        if wrote { Shows::Write } else { Shows::Read }
+    }
 }
 
 /// What may be sent.
@@ -63,7 +82,7 @@ impl Held {
             term: wait.term,
             offset: wait.offset,
             level: wait.level,
-            write: wait.write,
+            shows: wait.shows,
             resp3,
         });
     }
@@ -104,12 +123,14 @@ impl Held {
             if standing == Standing::Failed {
                 let mut dropped = OutBuf::default();
                 copy(&old.buf, mark.start..mark.end, &mut shared, &mut dropped);
-                let error: WireError = if mark.write {
-                    errors::UNCERTAIN
-                } else {
-                    errors::UNCERTAIN_READ
+                let error = match mark.shows {
+                    Shows::Write => Some(errors::UNCERTAIN),
+                    Shows::Read => Some(errors::UNCERTAIN_READ),
+                    Shows::Message => None,
                 };
-                Reply::new(out, mark.resp3).error(&error);
+                if let Some(error) = error {
+                    Reply::new(out, mark.resp3).error(&error);
+                }
             } else {
                 copy(&old.buf, mark.start..mark.end, &mut shared, out);
                 self.marks.push_back(Mark {
@@ -159,7 +180,7 @@ mod tests {
             term: 0,
             level,
             offset,
-            write,
+            shows: Shows::of(write),
         }
     }
 
@@ -214,6 +235,21 @@ mod tests {
             held.release(&watermarks, &mut out),
             Verdict::Until(0, AckLevel::Fsynced, 10)
         );
+    }
+
+    #[test]
+    fn a_message_of_a_write_that_failed_is_dropped() {
+        let (mut out, at) = output(&["+a\r\n", "*1\r\n$1\r\nx\r\n", "+c\r\n"]);
+        let mut held = Held::default();
+        let shown = Wait {
+            shows: Shows::Message,
+            ..wait(AckLevel::Applied, 10, false)
+        };
+        held.hold(at[1].0, at[1].1, shown, false);
+        let watermarks = marks(5);
+        watermarks.publish_uncertain(12);
+        assert_eq!(held.release(&watermarks, &mut out), Verdict::All);
+        assert_eq!(out.flatten(), b"+a\r\n+c\r\n");
     }
 
     #[test]

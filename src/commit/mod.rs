@@ -9,7 +9,7 @@ mod held;
 mod in_sync;
 mod watermarks;
 
-pub use held::{Held, Verdict, Wait};
+pub use held::{Held, Shows, Verdict, Wait};
 pub use in_sync::{
     Acked, Action, Event, InSyncSet, MemberId, MemberState, MemberView, Now, Policy, Rules,
 };

@@ -436,11 +436,8 @@ const KEYSPACE: &[Spec] = &[
     live("active-expire-effort", int(1, 10), "1")
         .flags(Flags::INERT)
         .help("How hard expired keys are looked for."),
-    live("notify-keyspace-events", Kind::Events, "")
-        .flags(Flags::INERT)
-        .help("Classes of keyspace events to publish."),
+    live("notify-keyspace-events", Kind::Events, "").help("Classes of keyspace events to publish."),
     live("tracking-table-max-keys", ANY_COUNT, "1000000")
-        .flags(Flags::INERT)
         .help("Keys remembered for client-side caching."),
     live("busy-reply-threshold", LONG, "5000")
         .alias(&["lua-time-limit"])

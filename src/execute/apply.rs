@@ -10,8 +10,10 @@ use super::run::{self, Frame, Scratch};
 use crate::commands::handler::Handler;
 use crate::commands::spec::CommandSpec;
 use crate::commands::table;
+use crate::config::NotifyClass;
 use crate::keyspace::{DbIndex, Locked};
 use crate::protocol::{Args, OutBuf, OwnedArgs, Reply, WireError};
+use crate::pubsub::Message;
 use crate::server::Server;
 use crate::time;
 
@@ -23,6 +25,9 @@ pub struct Applier {
     db: DbIndex,
     queue: Option<Vec<(DbIndex, OwnedArgs)>>,
     out: OutBuf,
+    /// Whether this is the life of a primary, of which clients hear, and not a file.
+    follows: bool,
+    settings_version: u64,
     /// Commands applied.
     pub applied: u64,
 }
@@ -40,13 +45,19 @@ pub struct ApplyError {
 impl Applier {
     /// An applier at the beginning of a stream.
     pub fn new(server: &'static Server) -> Self {
+        let settings = Settings {
+            notify: NotifyClass::empty(),
+            ..server.settings()
+        };
         Applier {
             server,
             scratch: Scratch::default(),
-            settings: server.settings(),
+            settings,
             db: DbIndex(0),
             queue: None,
             out: OutBuf::default(),
+            follows: false,
+            settings_version: 0,
             applied: 0,
         }
     }
@@ -55,8 +66,37 @@ impl Applier {
     pub fn continuing(server: &'static Server, db: DbIndex) -> Self {
         Applier {
             db,
+            follows: true,
+            settings_version: server.settings_version(),
+            settings: server.settings(),
             ..Self::new(server)
         }
+    }
+
+    /// Begins a batch of a primary's stream: the configuration may have changed.
+    pub fn begin_batch(&mut self) {
+        let version = self.server.settings_version();
+        if self.settings_version != version {
+            self.settings_version = version;
+            self.settings = self.server.settings();
+        }
+    }
+
+    /// Ends a batch: clients hear of what was applied.
+    pub fn end_batch(&mut self) {
+        self.scratch.send_mail(self.server);
+    }
+
+    /// Hands a message of the primary to the subscribers here.
+    fn publish(&mut self, spec: &CommandSpec, args: Args<'_>) {
+        let message = Message {
+            shard: spec.name == "spublish",
+            channel: args.at(1),
+            text: args.at(2),
+            stamp: None,
+        };
+        let outbox = &mut self.scratch.outbox;
+        self.server.pubsub.publish(self.server, message, outbox);
     }
 
     /// The database that the stream has selected.
@@ -149,6 +189,10 @@ impl Applier {
         args: Args<'_>,
         locked: &mut Locked<'static>,
     ) -> Result<(), ApplyError> {
+        if self.follows && matches!(spec.name, "publish" | "spublish") {
+            self.publish(spec, args);
+            return Ok(());
+        }
         let Handler::Write(handler) = spec.handler else {
             // Pings and the like: nothing to apply.
             return Ok(());
@@ -158,6 +202,7 @@ impl Applier {
         let result = run::write(&frame, handler, args, locked, &mut self.scratch, &mut reply);
         self.out = OutBuf::default();
         self.scratch.effects.clear();
+        run::tell(&frame, locked, &mut self.scratch, 0);
         run::free_garbage(self.server, &mut self.scratch);
         self.applied += 1;
         result.map(|_| ()).map_err(|error| failed(args, error))

@@ -379,6 +379,8 @@ pub struct WriteContext<'a> {
     pub(super) may_block: bool,
     /// What it waits for.
     pub(super) blocks: &'a mut Option<Box<BlockSpec>>,
+    /// Set when a database is emptied.
+    pub(super) flushed: &'a mut bool,
 }
 
 /// Something large that is freed outside the locks, on a thread of its own.
@@ -450,6 +452,7 @@ impl<'a> WriteContext<'a> {
             if self.may_expire {
                 self.remove(found);
                 self.effects.command(db, 2).arg(b"DEL").arg(key);
+                self.notify_in(db, NotifyClass::EXPIRED, "expired", key);
                 self.expired += 1;
             }
             return None;
@@ -790,12 +793,13 @@ impl<'a> WriteContext<'a> {
     #[inline]
     pub fn notify_in(&mut self, db: DbIndex, class: NotifyClass, event: &'static str, key: &[u8]) {
         if self.settings.notify.intersects(class) {
-            self.events.push(KeyEvent {
-                db,
-                event,
-                key: key.into(),
-            });
+            self.events.push(KeyEvent::new(db, event, key));
         }
+    }
+
+    /// Notes that a database was emptied: no key is what clients may have cached.
+    pub fn note_flush(&mut self) {
+        *self.flushed = true;
     }
 
     /// Counts hash fields that were deleted because they had expired.

@@ -3,6 +3,7 @@
 use super::blocking;
 use super::context::{Origin, Settings};
 use super::effect::Effect;
+use super::events;
 use super::run::{self, Done, Frame, Scratch};
 use super::session::{After, SessionContext};
 use crate::commands::handler::Handler;
@@ -54,6 +55,10 @@ impl Gates {
     pub const SAVE_ERROR: u32 = 1 << 10;
     /// A script has been running for longer than `busy-reply-threshold`.
     pub const BUSY: u32 = 1 << 11;
+    /// Somebody is shown every command; nothing is refused.
+    pub const MONITORED: u32 = 1 << 12;
+    /// Somebody is told of changed keys; nothing is refused.
+    pub const TRACKING: u32 = 1 << 13;
 
     /// Sets or clears a condition.
     pub fn set(&self, gate: u32, on: bool) {
@@ -140,6 +145,10 @@ pub fn dispatch(
             };
             let frame = frame(batch, client);
             let result = run::read(&frame, handler, args, &mut locked, batch.scratch, reply);
+            if client.tracking.is_some() {
+                let reader = events::reader(client);
+                events::remember(batch.server, reader, command, args, batch.scratch);
+            }
             let expired = run::commit(&frame, &mut locked, batch.scratch);
             let offset = run::newest(&locked).max(expired);
             run::serve_and_unlock(&frame, locked, batch.scratch);
@@ -192,6 +201,13 @@ pub fn dispatch(
     if !batch.scratch.garbage.is_empty() {
         run::free_garbage(batch.server, batch.scratch);
     }
+    if batch.server.gates.has(Gates::MONITORED) {
+        let outbox = &mut batch.scratch.outbox;
+        client.show(batch.server, command, args, outbox);
+    }
+    if client.tracking.is_some() {
+        forget_caching(client, command);
+    }
     if done.wrote {
         client.last_write = done.offset;
     }
@@ -219,6 +235,18 @@ pub fn dispatch(
         note_large(batch, client, command, request, written);
     }
     (done, after)
+}
+
+/// `CLIENT CACHING` holds for the next command, or the next transaction.
+#[cold]
+fn forget_caching(client: &mut Client, command: &Command) {
+    let open = client.transaction.is_open();
+    if let Some(tracking) = &mut client.tracking
+        && !open
+        && !command.name.starts_with("client|")
+    {
+        tracking.caching = false;
+    }
 }
 
 /// Notes a large request, a large reply, or both.
@@ -263,7 +291,7 @@ fn finish_write(
 ) -> (Result<(), WireError>, Done) {
     let offset = match result {
         Ok(Effect::AsReceived) if scratch.effects.is_empty() => {
-            run::commit_raw(frame, locked, request.raw)
+            run::commit_raw(frame, locked, scratch, request.raw)
         }
         Ok(Effect::AsReceived) => {
             scratch.effects.request(frame.db, request.args);
@@ -321,22 +349,67 @@ fn gates(
             "ERR Command not allowed inside a transaction",
         ));
     }
-    let gates = server.gates.load() & !(Gates::PAUSED | Gates::PAUSED_WRITES | Gates::REPLICA);
+    const REFUSE_NOTHING: u32 =
+        Gates::PAUSED | Gates::PAUSED_WRITES | Gates::REPLICA | Gates::MONITORED | Gates::TRACKING;
+    let gates = server.gates.load() & !REFUSE_NOTHING;
     if gates != 0 {
-        return node_gates(server, client, spec, args, gates);
+        return node_gates(server, client, command, args, gates);
+    }
+    listener_gates(client, command)
+}
+
+/// What clients that get more than replies may call.
+#[inline]
+fn listener_gates(client: &Client, command: &Command) -> Result<(), WireError> {
+    if client.monitors && command.flags.intersects(KEYSPACE_FLAGS) {
+        return Err(WireError::fixed(
+            "ERR Replica can't interact with the keyspace",
+        ));
+    }
+    if client.only_listens() {
+        return subscriber_gate(command);
     }
     Ok(())
+}
+
+/// Commands that MONITOR leaves no room for.
+const KEYSPACE_FLAGS: Flags = Flags::WRITE
+    .union(Flags::READONLY)
+    .union(Flags::MAY_REPLICATE);
+
+/// What a subscriber that speaks RESP2 may call: it could not tell replies from messages.
+#[cold]
+fn subscriber_gate(command: &Command) -> Result<(), WireError> {
+    let allowed = [
+        "ping",
+        "subscribe",
+        "ssubscribe",
+        "unsubscribe",
+        "sunsubscribe",
+        "psubscribe",
+        "punsubscribe",
+        "quit",
+        "reset",
+    ];
+    if allowed.contains(&&*command.name) {
+        return Ok(());
+    }
+    Err(WireError::new(format!(
+        "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+         allowed in this context",
+        command.name
+    )))
 }
 
 #[cold]
 fn node_gates(
     server: &Server,
     client: &Client,
-    spec: &CommandSpec,
+    command: &Command,
     args: Args<'_>,
     gates: u32,
 ) -> Result<(), WireError> {
-    let flags = spec.flags;
+    let flags = command.spec.flags;
     let exec_has = |flag| args.is(0, "exec") && client.transaction.any_flag(flag);
     let writes = flags.contains(Flags::WRITE) || exec_has(Flags::WRITE);
     let grows = flags.contains(Flags::DENYOOM) || exec_has(Flags::DENYOOM);
@@ -359,10 +432,11 @@ fn node_gates(
     if gates & Gates::READ_ONLY != 0 && writes {
         return Err(errors::READ_ONLY);
     }
+    listener_gates(client, command)?;
     if gates & Gates::STALE != 0 && !flags.contains(Flags::STALE) {
         return Err(errors::MASTER_DOWN);
     }
-    if gates & Gates::BUSY != 0 && !runs_while_busy(spec, client) {
+    if gates & Gates::BUSY != 0 && !runs_while_busy(command.spec, client) {
         return Err(errors::BUSY_SCRIPT);
     }
     if gates & Gates::LOADING != 0 && !flags.contains(Flags::LOADING) {

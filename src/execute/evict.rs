@@ -1,7 +1,9 @@
 //! Taking one key away because memory is full: a write like any other.
 
 use super::context::{Origin, Settings};
+use super::events::KeyEvent;
 use super::run::{Frame, Scratch, commit, may_expire, serve_and_unlock};
+use crate::config::NotifyClass;
 use crate::keyspace::{DbIndex, Locked, shard_of};
 use crate::server::Server;
 use crate::time;
@@ -39,8 +41,12 @@ pub fn evict(
         may_block: false,
     };
     scratch.effects.command(db, 2).arg(b"DEL").arg(key);
+    if settings.notify.contains(NotifyClass::EVICTED) {
+        scratch.events.push(KeyEvent::new(db, "evicted", key));
+    }
     commit(&frame, &mut locked, scratch);
     serve_and_unlock(&frame, locked, scratch);
+    scratch.send_mail(server);
     server.stats.count_evicted();
     if freed > FREED_HERE {
         server.free_later(Box::new(entry));

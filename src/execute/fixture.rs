@@ -125,6 +125,7 @@ impl Fixture {
             events: &mut Vec::new(),
             may_block: false,
             blocks: &mut None,
+            flushed: &mut false,
         };
         match handler(&mut context, args, &mut reply) {
             Ok(Effect::AsReceived) => effects.request(db, args),

@@ -4,14 +4,16 @@ use super::blocking::{self, BlockSpec};
 use super::context::{Garbage, Met, MetExpired, Origin, ReadContext, Settings, WriteContext};
 use super::dispatch::Gates;
 use super::effect::{Effect, EffectBuf};
-use super::events::KeyEvent;
+use super::events::{self, KeyEvent};
 use super::hash_cache::HashCache;
 use crate::commands;
 use crate::commands::handler::{Handler, ReadFn, Scope, WriteFn};
 use crate::commands::key_positions;
 use crate::commands::spec::CommandSpec;
+use crate::config::NotifyClass;
 use crate::keyspace::{DbIndex, Keyspace, Locked, shard_of};
 use crate::protocol::{Args, Reply, WireError};
+use crate::pubsub::{Broadcast, Outbox};
 use crate::server::Server;
 use crate::time::UnixMs;
 use std::cell::{Cell, RefCell};
@@ -25,14 +27,45 @@ pub struct Scratch {
     pub(super) garbage: Vec<Garbage>,
     /// Keyspace events of the command.
     pub(super) events: Vec<KeyEvent>,
+    /// Whether the command has emptied a database.
+    pub(super) flushed: bool,
     pub(super) places: Vec<(DbIndex, usize)>,
     /// What the command waits for.
     pub(super) blocks: Option<Box<BlockSpec>>,
     /// Keys that are ready and could not be served under the locks that were held.
     pub(super) deferred: Vec<(DbIndex, Box<[u8]>)>,
+    /// The client whose commands run; 0 for none.
+    pub(super) client: u64,
+    /// Who has got mail.
+    pub(super) outbox: Outbox,
+    /// Changed keys that are yet to be broadcast to those who cache keys.
+    pub(super) broadcast: Broadcast,
 }
 
 impl Scratch {
+    /// Says whose commands run from now on; 0 for nobody's.
+    pub fn serve(&mut self, client: u64) {
+        self.client = client;
+    }
+
+    /// Sends what the commands of a batch had for other clients. No shard may be locked by
+    /// this thread.
+    #[inline]
+    pub fn send_mail(&mut self, server: &Server) {
+        if !self.broadcast.is_empty() {
+            server
+                .tracking
+                .broadcast(server, &mut self.broadcast, &mut self.outbox);
+        }
+        self.outbox.flush(server);
+    }
+
+    /// Takes over what another's commands had for other clients.
+    pub(super) fn take_mail_of(&mut self, other: &mut Scratch) {
+        self.outbox.append(&mut other.outbox);
+        self.broadcast.append(&mut other.broadcast);
+    }
+
     /// Tells the hash of a request's only key, if the connection has computed it already.
     #[inline]
     pub fn expect_key(&mut self, args: Args<'_>, hash: Option<u64>) {
@@ -221,6 +254,7 @@ pub(super) fn write_context<'a>(
         events: &mut scratch.events,
         may_block: frame.may_block,
         blocks: &mut scratch.blocks,
+        flushed: &mut scratch.flushed,
     }
 }
 
@@ -248,6 +282,9 @@ fn delete_expired(frame: &Frame<'_>, locked: &mut Locked<'static>, scratch: &mut
         if shard.entry(slot).expiry().is_some_and(|at| at <= frame.now) {
             scratch.garbage.push(Box::new(shard.remove(slot)));
             scratch.effects.command(db, 2).arg(b"DEL").arg(&key);
+            if frame.settings.notify.contains(NotifyClass::EXPIRED) {
+                scratch.events.push(KeyEvent::new(db, "expired", &key));
+            }
             frame.server.stats.count_expired(1);
         }
     }
@@ -261,6 +298,7 @@ pub(super) fn commit(
     scratch: &mut Scratch,
 ) -> u64 {
     let Some((first, bytes, last)) = scratch.effects.finish() else {
+        tell(frame, locked, scratch, 0);
         return 0;
     };
     let offset = frame.server.log.append(first, bytes);
@@ -272,18 +310,50 @@ pub(super) fn commit(
         shard.last_write = offset;
     }
     frame.server.stats.count_changes(1);
+    tell(frame, locked, scratch, offset);
     offset
 }
 
 /// Appends a request that is its own effect.
 #[inline]
-pub(super) fn commit_raw(frame: &Frame<'_>, locked: &mut Locked<'static>, raw: &[u8]) -> u64 {
+pub(super) fn commit_raw(
+    frame: &Frame<'_>,
+    locked: &mut Locked<'static>,
+    scratch: &mut Scratch,
+    raw: &[u8],
+) -> u64 {
     let offset = frame.server.log.append(frame.db, raw);
     for (_, shard) in locked.shards_mut() {
         shard.last_write = offset;
     }
     frame.server.stats.count_changes(1);
+    tell(frame, locked, scratch, offset);
     offset
+}
+
+/// Tells those who listen of what was done to the locked shards: while they are locked, so
+/// that nobody hears of two changes of a key in the wrong order. `offset` is that of the
+/// write, 0 if nothing was written.
+#[inline]
+pub(super) fn tell(
+    frame: &Frame<'_>,
+    locked: &mut Locked<'static>,
+    scratch: &mut Scratch,
+    offset: u64,
+) {
+    // A flush that nobody cared for must not be told later.
+    let flushed = std::mem::take(&mut scratch.flushed);
+    if frame.server.gates.has(Gates::TRACKING) {
+        if flushed {
+            let outbox = &mut scratch.outbox;
+            frame.server.tracking.flushed(frame.server, outbox);
+        }
+        events::invalidate(frame.server, locked, scratch);
+    }
+    if !scratch.events.is_empty() {
+        let shown = if offset > 0 { offset } else { newest(locked) };
+        events::publish(frame, scratch, shown);
+    }
 }
 
 /// The newest write to any of the locked shards.
@@ -356,6 +426,7 @@ pub fn expire_due(
     }
     commit(&frame, &mut locked, scratch);
     serve_and_unlock(&frame, locked, scratch);
+    scratch.send_mail(server);
     free_garbage(server, scratch);
     looked_at
 }

@@ -12,6 +12,7 @@
 use super::context::{Origin, Settings};
 use super::dispatch::Gates;
 use super::effect::Effect;
+use super::events;
 use super::run::{self, Frame, Scratch};
 use super::session::{After, SessionContext};
 use crate::commands::handler::Handler;
@@ -57,6 +58,8 @@ pub struct ScriptRun {
     everything: bool,
     /// Whether a command has written.
     wrote: bool,
+    /// The client that runs it, if it tracks what it reads.
+    reader: Option<u64>,
     /// The reply of the last command.
     pub out: OutBuf,
 }
@@ -95,8 +98,10 @@ impl ScriptRun {
             inside_exec,
             everything: everything || inside_exec,
             wrote: false,
+            reader: events::reader(context.client),
             out: OutBuf::default(),
         };
+        run.scratch.serve(context.client.id);
         if inside_exec {
             std::mem::swap(&mut run.scratch, context.scratch);
         }
@@ -118,6 +123,7 @@ impl ScriptRun {
         }
         self.touched.sort_unstable();
         self.touched.dedup();
+        let mut written = 0;
         if let Some((first, bytes, last)) = self.scratch.effects.finish() {
             let offset = self.server.log.append(first, bytes);
             if first != last {
@@ -129,6 +135,7 @@ impl ScriptRun {
             }
             context.done.offset = offset;
             context.done.wrote = true;
+            written = offset;
         }
         let newest = self
             .touched
@@ -136,18 +143,11 @@ impl ScriptRun {
             .map(|(db, shard)| self.locked.shard(*db, *shard).last_write)
             .max();
         context.done.offset = context.done.offset.max(newest.unwrap_or(0));
-        let frame = Frame {
-            server: self.server,
-            settings: &self.settings,
-            db: self.db,
-            now: self.now,
-            origin: Origin::Client,
-            touches: false,
-            may_expire: run::may_expire(self.server),
-            may_block: false,
-        };
+        let frame = frame(self.server, &self.settings, self.db, self.now);
         self.scratch.effects.clear();
+        run::tell(&frame, &mut self.locked, &mut self.scratch, written);
         run::serve_and_unlock(&frame, self.locked, &mut self.scratch);
+        context.scratch.take_mail_of(&mut self.scratch);
         run::free_garbage(self.server, &mut self.scratch);
     }
 
@@ -236,20 +236,17 @@ impl ScriptRun {
         let clock = CommandClock::new(&self.counts, self.settings.tracks_latency);
         clock.begins(command);
         let mut reply = Reply::new(&mut self.out, resp3);
-        let frame = Frame {
-            server: self.server,
-            settings: &self.settings,
-            db: self.db,
-            now: self.now,
-            origin: Origin::Client,
-            touches: true,
-            may_expire: run::may_expire(self.server),
-            may_block: false,
-        };
+        let frame = frame(self.server, &self.settings, self.db, self.now);
+        if self.server.gates.has(Gates::MONITORED) {
+            let (monitors, outbox) = (&self.server.monitors, &mut self.scratch.outbox);
+            monitors.show(self.server, (self.db, "lua"), command, args, outbox);
+        }
         match command.spec.handler {
             Handler::Read(handler) => {
                 let (locked, scratch) = (&mut self.locked, &mut self.scratch);
-                run::read(&frame, handler, args, locked, scratch, &mut reply)
+                let result = run::read(&frame, handler, args, locked, scratch, &mut reply);
+                events::remember(self.server, self.reader, command, args, scratch);
+                result
             }
             Handler::Write(handler) => {
                 let before = self.scratch.effects.commands();
@@ -289,6 +286,24 @@ impl ScriptRun {
             }
             Handler::Container => Err(table::unknown_subcommand(command.spec, args)),
         }
+    }
+}
+
+fn frame<'a>(
+    server: &'static Server,
+    settings: &'a Settings,
+    db: DbIndex,
+    now: UnixMs,
+) -> Frame<'a> {
+    Frame {
+        server,
+        settings,
+        db,
+        now,
+        origin: Origin::Client,
+        touches: true,
+        may_expire: run::may_expire(server),
+        may_block: false,
     }
 }
 

@@ -8,9 +8,11 @@ use super::run::{self, Done, Frame, Scratch};
 use crate::commands::table::Command;
 use crate::keyspace::{DbIndex, Locked, SHARDS, Shard};
 use crate::net::Client;
-use crate::protocol::{WireError, errors};
+use crate::protocol::{Args, WireError, errors};
+use crate::pubsub::{Mail, Message};
 use crate::server::{CommandClock, Server};
 use crate::time::{Instant, UnixMs};
+use std::sync::Arc;
 
 /// What the connection does after the reply.
 #[derive(Debug, Default)]
@@ -213,6 +215,38 @@ impl<'a> SessionContext<'a> {
                 look(db, &database.shard(shard).lock());
             }
         }
+    }
+
+    /// Publishes a message, and puts the request into the stream to the replicas: their
+    /// subscribers hear it too. Gives how many heard it here.
+    pub fn publish(&mut self, shard: bool, args: Args<'_>) -> usize {
+        let server = self.server;
+        let carries = server.replication.carries_messages();
+        if !carries && server.pubsub.is_silent() {
+            return 0;
+        }
+        let message = Message {
+            shard,
+            channel: args.at(1),
+            text: args.at(2),
+            stamp: None,
+        };
+        let publishing = server.pubsub.publishing();
+        let receivers = publishing.publish(server, message, &mut self.scratch.outbox);
+        // A change of role waits for those who publish, so that a replica adds nothing to its
+        // primary's stream.
+        if carries && !server.gates.has(Gates::REPLICA) {
+            let mut request = Vec::new();
+            args.encode_into(&mut request);
+            self.client.last_write = server.log.append_stream_only(&request);
+        }
+        receivers
+    }
+
+    /// Puts something into the client's own mailbox, behind what others have put there.
+    pub fn post(&mut self, mail: Mail) {
+        let info = Arc::clone(&self.client.info);
+        self.scratch.outbox.post(self.server, &info, mail);
     }
 
     /// Says that the reply shows what is in these shards.

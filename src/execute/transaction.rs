@@ -7,6 +7,7 @@ use super::blocking;
 use super::context::Origin;
 use super::dispatch::Gates;
 use super::effect::Effect;
+use super::events;
 use super::run::{self, Done, Frame};
 use super::session::SessionContext;
 use crate::commands::handler::{Handler, Scope};
@@ -305,7 +306,14 @@ fn run_queued(
     context.command = command;
     context.clock.begins(command);
     let result = match command.spec.handler {
-        Handler::Read(handler) => run::read(&frame, handler, args, locked, context.scratch, reply),
+        Handler::Read(handler) => {
+            let result = run::read(&frame, handler, args, locked, context.scratch, reply);
+            if context.client.tracking.is_some() {
+                let reader = events::reader(context.client);
+                events::remember(context.server, reader, command, args, context.scratch);
+            }
+            result
+        }
         Handler::Write(handler) => {
             run::write(&frame, handler, args, locked, context.scratch, reply).map(|effect| {
                 if effect == Effect::AsReceived {
@@ -326,6 +334,10 @@ fn run_queued(
             Err(crate::commands::table::unknown_subcommand(container, args))
         }
     };
+    if context.server.gates.has(Gates::MONITORED) {
+        let outbox = &mut context.scratch.outbox;
+        context.client.show(context.server, command, args, outbox);
+    }
     let settings = context.settings;
     if context
         .clock

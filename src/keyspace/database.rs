@@ -2,8 +2,8 @@
 
 use super::shard::Shard;
 use parking_lot::Mutex;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// The number of a database (`SELECT`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,10 +30,11 @@ pub struct Database {
 }
 
 impl Database {
-    fn new(epoch: u8, db: DbIndex) -> Self {
+    fn new(epoch: u8, db: DbIndex, notes_changes: &Arc<AtomicBool>) -> Self {
         Database {
             shards: (0..SHARDS)
-                .map(|_| ShardLock(Mutex::new(Shard::new(epoch, db))))
+                .map(|_| Shard::new(epoch, db, Arc::clone(notes_changes)))
+                .map(|shard| ShardLock(Mutex::new(shard)))
                 .collect(),
         }
     }
@@ -50,6 +51,8 @@ pub struct Keyspace {
     databases: Box<[OnceLock<Database>]>,
     /// The snapshot epoch of new databases.
     epoch: std::sync::atomic::AtomicU8,
+    /// Whether shards note which keys change.
+    notes_changes: Arc<AtomicBool>,
     /// Keys that expired, for `INFO stats`.
     pub expired_keys: AtomicU64,
     /// Hash fields that expired, for `INFO stats`.
@@ -62,6 +65,7 @@ impl Keyspace {
         Keyspace {
             databases: (0..databases.max(1)).map(|_| OnceLock::new()).collect(),
             epoch: std::sync::atomic::AtomicU8::new(0),
+            notes_changes: Arc::default(),
             expired_keys: AtomicU64::new(0),
             expired_fields: AtomicU64::new(0),
         }
@@ -75,8 +79,10 @@ impl Keyspace {
     /// The database, made now if it has never been used. The index must be in range.
     #[inline]
     pub fn database(&self, db: DbIndex) -> &Database {
-        self.databases[db.0 as usize]
-            .get_or_init(|| Database::new(self.epoch.load(Ordering::SeqCst), db))
+        self.databases[db.0 as usize].get_or_init(|| {
+            let epoch = self.epoch.load(Ordering::SeqCst);
+            Database::new(epoch, db, &self.notes_changes)
+        })
     }
 
     /// The databases that have been used, with their numbers.
@@ -92,6 +98,11 @@ impl Keyspace {
         for i in 0..self.databases() {
             self.database(DbIndex(i));
         }
+    }
+
+    /// Makes shards note which keys change, for [`Shard::take_changed`], or not.
+    pub fn note_changes(&self, on: bool) {
+        self.notes_changes.store(on, Ordering::SeqCst);
     }
 
     /// Sets the epoch of databases yet to be made; see [`Shard::begin_snapshot`].

@@ -14,6 +14,7 @@ use crate::values::SpliceBuf;
 use crate::values::hash::HashRef;
 use crate::values::table::{Item, Slot, Table};
 use hashbrown::HashMap;
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +39,10 @@ pub struct Shard {
     waiters: Waiters,
     /// Whether anybody must hear of a change: a key is watched, or waited for.
     followed: bool,
+    /// Whether keys that change are noted: those of all shards are, or none.
+    notes_changes: Arc<AtomicBool>,
+    /// Keys that changed since they were last taken.
+    changed: RefCell<Vec<Box<[u8]>>>,
 }
 
 type Keys = Table<Entry, SHARD_BITS>;
@@ -54,7 +59,7 @@ struct Walk {
 }
 
 impl Shard {
-    pub(super) fn new(epoch: u8, db: DbIndex) -> Self {
+    pub(super) fn new(epoch: u8, db: DbIndex, notes_changes: Arc<AtomicBool>) -> Self {
         Shard {
             table: Table::new(),
             last_write: 0,
@@ -66,6 +71,8 @@ impl Shard {
             watched: HashMap::new(),
             waiters: Waiters::default(),
             followed: false,
+            notes_changes,
+            changed: RefCell::default(),
         }
     }
 
@@ -194,8 +201,10 @@ impl Shard {
     /// Stores the same value in another encoding: nothing that watchers should hear of.
     pub fn recode(&mut self, slot: Slot, payload: Payload<'_>) {
         let followed = std::mem::replace(&mut self.followed, false);
+        let noted = self.changed.get_mut().len();
         self.set_payload(slot, payload);
         self.followed = followed;
+        self.changed.get_mut().truncate(noted);
     }
 
     /// Gives the key a new value; the expiry stays.
@@ -273,7 +282,7 @@ impl Shard {
     pub fn flush(&mut self) -> impl Send + use<> {
         for key in self.followed_keys() {
             if self.find(crate::hash::hash(key), key).is_some() {
-                self.touch(key);
+                self.tell_followers(key);
             }
         }
         self.volatile = 0;
@@ -318,7 +327,7 @@ impl Shard {
         for key in shard.followed_keys() {
             let hash = crate::hash::hash(key);
             if shard.find(hash, key).is_some() || other.find(hash, key).is_some() {
-                shard.touch(key);
+                shard.tell_followers(key);
             }
         }
     }
@@ -361,12 +370,28 @@ impl Shard {
         self.followed = !self.watched.is_empty() || !self.waiters.is_empty();
     }
 
-    /// Tells those who follow the key that it changed.
+    /// Tells those who follow the key that it changed, and whoever tracks changes.
     #[inline]
     pub fn touch(&self, key: &[u8]) {
         if self.followed {
             self.tell_followers(key);
         }
+        if self.notes_changes.load(Ordering::Relaxed) {
+            self.note_change(key);
+        }
+    }
+
+    #[cold]
+    fn note_change(&self, key: &[u8]) {
+        let mut changed = self.changed.borrow_mut();
+        if changed.last().is_none_or(|last| **last != *key) {
+            changed.push(key.into());
+        }
+    }
+
+    /// The keys that changed since this was last asked, in order; a flush does not count.
+    pub fn take_changed(&mut self) -> Vec<Box<[u8]>> {
+        std::mem::take(self.changed.get_mut())
     }
 
     #[cold]

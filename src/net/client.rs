@@ -1,11 +1,13 @@
 //! The state of one client.
 
-use super::registry::ClientInfo;
+use super::registry::{ClientInfo, ClientKind};
 use crate::commands::table::Command;
 use crate::commit::AckLevel;
 use crate::execute::Transaction;
 use crate::keyspace::DbIndex;
 use crate::migration::Migration;
+use crate::protocol::Args;
+use crate::pubsub::{Kind, Outbox, Subscriptions, Tracking};
 use crate::server::Server;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -50,6 +52,12 @@ pub struct Client {
     pub migration: Option<Box<Migration>>,
     /// What a replica has said of itself with `REPLCONF`.
     pub replica: ReplicaHello,
+    /// What it listens to; `None` when to nothing.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// Whether it is shown every command (`MONITOR`).
+    pub monitors: bool,
+    /// `CLIENT TRACKING`; `None` when it is off.
+    pub tracking: Option<Box<Tracking>>,
     /// What other threads may know.
     pub info: Arc<ClientInfo>,
 }
@@ -81,6 +89,9 @@ impl Client {
             migration: None,
             last_command: None,
             replica: ReplicaHello::default(),
+            subscriptions: None,
+            monitors: false,
+            tracking: None,
             info,
         }
     }
@@ -121,5 +132,67 @@ impl Client {
     /// Ends the transaction without executing it.
     pub fn end_transaction(&mut self, server: &'static Server) {
         self.transaction.end(server);
+    }
+
+    /// Whether it may only listen and change to what: a subscriber that speaks RESP2.
+    #[inline]
+    pub fn only_listens(&self) -> bool {
+        self.subscriptions.is_some() && !self.resp3
+    }
+
+    /// Lets others see how many subscriptions there are, and forgets the set if it is empty.
+    pub fn subscriptions_changed(&mut self) {
+        let subscriptions = self.subscriptions.take_if(|s| s.is_empty());
+        let all = subscriptions.as_ref().or(self.subscriptions.as_ref());
+        for (kind, count) in [Kind::Channel, Kind::Pattern, Kind::Shard]
+            .into_iter()
+            .zip(&self.info.subscriptions)
+        {
+            let now = all.map_or(0, |all| all.len(kind)) as u32;
+            count.store(now, Ordering::Relaxed);
+        }
+        let kind = match self.subscriptions {
+            Some(_) => ClientKind::PubSub,
+            None => ClientKind::Normal,
+        };
+        self.info.kind.store(kind as u32, Ordering::Relaxed);
+    }
+
+    /// Ends all subscriptions, without a word to the client.
+    pub fn unsubscribe_all(&mut self, server: &Server) {
+        let Some(all) = self.subscriptions.take() else {
+            return;
+        };
+        for kind in [Kind::Channel, Kind::Pattern, Kind::Shard] {
+            for topic in all.of(kind) {
+                server.pubsub.unsubscribe(kind, topic, self.id);
+            }
+        }
+        self.subscriptions_changed();
+    }
+
+    /// Ends `MONITOR`.
+    pub fn stop_monitoring(&mut self, server: &Server) {
+        if std::mem::take(&mut self.monitors) {
+            server.monitors.remove(server, &self.info);
+        }
+    }
+
+    /// Shows a command of this client to those who monitor.
+    #[cold]
+    pub fn show(&self, server: &Server, command: &Command, args: Args<'_>, outbox: &mut Outbox) {
+        let info = &self.info;
+        let socket = format!("unix:{}", info.laddr.trim_end_matches(":0"));
+        let address = if info.unix { &socket } else { &info.addr };
+        server
+            .monitors
+            .show(server, (self.db, address), command, args, outbox);
+    }
+
+    /// Ends everything by which others have something for this client.
+    pub fn stop_listening(&mut self, server: &'static Server) {
+        self.unsubscribe_all(server);
+        server.stop_tracking(self);
+        self.stop_monitoring(server);
     }
 }

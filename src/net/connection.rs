@@ -1,16 +1,18 @@
 //! One connection: read, execute, send, in one poll function.
 
 use super::client::{Client, ReplyMode};
+use super::mail;
 use super::output::{Output, Sent};
-use super::registry::{ClientInfo, Names};
+use super::registry::{ClientInfo, ClientKind, Names};
 use super::served;
 use super::stream::Stream;
 use super::window::{Filled, Window};
 use super::worker::Worker;
-use crate::commit::{AckLevel, Verdict, Wait};
+use crate::commit::{AckLevel, Shows, Verdict, Wait};
 use crate::execute::{After, Batch, BlockOn, Done, Request, Scratch, dispatch, forget_waiter};
 use crate::keyspace::Cause;
 use crate::protocol::{Args, Limits, Reply, RequestReader, WireError};
+use crate::pubsub::Mailbox;
 use crate::server::{CommandClock, Server};
 use crate::time::{self, Instant, UnixMs};
 use parking_lot::Mutex;
@@ -61,6 +63,7 @@ pub async fn serve(worker: &Rc<Worker>, stream: Stream) {
         forget_waiter(worker.server, &wait.waiter);
     }
     client.end_transaction(worker.server);
+    client.stop_listening(worker.server);
     if let End::Replicate { replid, offset } = end {
         crate::replication::serve_replica(worker, stream, client, replid, offset).await;
     }
@@ -156,6 +159,11 @@ impl Connection {
             killed: false.into(),
             unblock: 0.into(),
             waiter: Mutex::default(),
+            subscriptions: std::array::from_fn(|_| 0.into()),
+            monitors: false.into(),
+            tracking: 0.into(),
+            redirect: 0.into(),
+            mailbox: Mailbox::default(),
             names: Mutex::new(Names {
                 user: "default".into(),
                 ..Names::default()
@@ -194,6 +202,9 @@ impl Connection {
         for _ in 0..READS_PER_TURN {
             if self.client.info.killed.load(Ordering::Relaxed) {
                 return Poll::Ready(End::Closed);
+            }
+            if self.client.info.mailbox.has_mail() {
+                self.take_mail();
             }
             if self.poll_unblock(cx).is_pending() {
                 return self.poll_blocked(cx);
@@ -261,6 +272,11 @@ impl Connection {
                 }
                 if self.closing {
                     return Poll::Ready(Ok(false));
+                }
+                // What a subscriber gets does not end because its socket is not read.
+                let kind = self.client.info.kind();
+                if kind == ClientKind::PubSub && self.exceeds_limits(pending) {
+                    return Poll::Ready(Err(End::Closed));
                 }
                 // Only who holds replies itself is stopped by what all hold: it is woken
                 // when they leave, and the others soon hold some too.
@@ -463,6 +479,7 @@ impl Connection {
         let server = worker.server;
         let settings = worker.settings();
         let now = time::unix_ms();
+        scratch.serve(self.client.id);
         let mut batch = Batch {
             server,
             settings: &settings,
@@ -541,6 +558,7 @@ impl Connection {
             server.watermarks.want(level, offset);
         }
         drop(batch);
+        scratch.send_mail(server);
         self.reader.shrink();
         self.pipelined = executed > 1;
         let received = bytes.len() - std::mem::take(&mut self.counted);
@@ -574,7 +592,18 @@ impl Connection {
         let mode = self.client.reply_mode;
         let (held, after) = run_one(batch, &mut self.client, &mut self.output, request, level);
         *wanted = held.or(*wanted);
+        if self.client.info.mailbox.has_mail() {
+            self.take_mail();
+        }
         self.follow(after, mode)
+    }
+
+    /// Puts what others have for this client behind what it has been answered so far.
+    #[cold]
+    fn take_mail(&mut self) {
+        if !self.closing {
+            mail::take(&self.client, &mut self.output, self.worker.server);
+        }
     }
 
     /// Does what a command asked the connection to do; whether the request must be executed
@@ -763,7 +792,7 @@ fn run_one(
             term,
             level,
             offset: done.offset,
-            write: done.wrote,
+            shows: Shows::of(done.wrote),
         };
         let end = output.out.buf.len();
         output.held.hold(start, end, wait, resp3);

@@ -7,6 +7,7 @@
 mod client;
 mod connection;
 mod listener;
+mod mail;
 mod output;
 mod registry;
 mod served;

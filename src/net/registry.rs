@@ -1,6 +1,7 @@
 //! All clients of the server, for the commands that list, find or end them.
 
 use crate::keyspace::Waiter;
+use crate::pubsub::Mailbox;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,6 +78,16 @@ pub struct ClientInfo {
     pub unblock: AtomicU32,
     /// Its place in the lines of the keys that it waits for.
     pub waiter: Mutex<Option<Arc<Waiter>>>,
+    /// Channels, patterns and shard channels that it listens to.
+    pub subscriptions: [AtomicU32; 3],
+    /// Whether it gets every command (`MONITOR`).
+    pub monitors: AtomicBool,
+    /// What it is told of changed keys (`CLIENT TRACKING`): [`crate::pubsub::TrackingFlags`].
+    pub tracking: AtomicU32,
+    /// The client that is told in its place; 0 for none.
+    pub redirect: AtomicU64,
+    /// What others have for it.
+    pub mailbox: Mailbox,
     /// What changes rarely.
     pub names: Mutex<Names>,
     /// The connection's task.
@@ -113,6 +124,7 @@ impl ClientInfo {
             + self.query_bytes.load(Ordering::Relaxed)
             + self.output_bytes.load(Ordering::Relaxed)
             + self.multi_bytes.load(Ordering::Relaxed)
+            + self.mailbox.bytes()
     }
 
     /// Ends the connection.

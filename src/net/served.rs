@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::output::Output;
-use crate::commit::{AckLevel, Wait};
+use crate::commit::{AckLevel, Shows, Wait};
 use crate::execute::{KeyWait, forget_waiter};
 use crate::keyspace::{Cause, Served};
 use crate::protocol::{OutBuf, Reply, WireError};
@@ -72,7 +72,7 @@ fn deliver(
             term: served.term,
             level,
             offset: served.offset,
-            write: served.wrote,
+            shows: Shows::of(served.wrote),
         };
         let end = output.out.buf.len();
         output.held.hold(start, end, wait, client.resp3);

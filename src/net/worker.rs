@@ -4,13 +4,14 @@
 //! [`WorkerHandle`], through which sockets are handed over and commitment is announced.
 
 use super::connection;
-use super::registry::Seat;
+use super::registry::{ClientInfo, Seat};
 use super::stream::Stream;
 use super::window::Window;
 use crate::commit::{AckLevel, LEVELS};
 use crate::execute::{Scratch, Settings};
 use crate::server::{CommandCounts, Server};
 use crate::time::Duration;
+use parking_lot::Mutex;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -34,6 +35,9 @@ pub struct WorkerHandle {
     jobs: mpsc::UnboundedSender<Job>,
     committed: Notify,
     has_waiting: AtomicBool,
+    /// Clients that have got mail.
+    mail: Mutex<Vec<Arc<ClientInfo>>>,
+    has_mail: Notify,
 }
 
 impl WorkerHandle {
@@ -47,6 +51,8 @@ impl WorkerHandle {
             jobs,
             committed: Notify::new(),
             has_waiting: AtomicBool::new(false),
+            mail: Mutex::default(),
+            has_mail: Notify::new(),
         };
         (Arc::new(handle), queue)
     }
@@ -55,6 +61,13 @@ impl WorkerHandle {
     pub fn run(&self, job: Job) {
         // The queue closes only when the process ends.
         let _ = self.jobs.send(job);
+    }
+
+    /// Makes connections of this worker look at their mail. Cheap for many of them: the
+    /// worker is woken once and wakes them itself.
+    pub fn wake_for_mail(&self, clients: impl Iterator<Item = Arc<ClientInfo>>) {
+        self.mail.lock().extend(clients);
+        self.has_mail.notify_one();
     }
 
     /// Tells the worker that a committed offset has moved.
@@ -259,6 +272,14 @@ pub fn run_worker(
         loop {
             releasing.handle.committed.notified().await;
             releasing.release();
+        }
+    });
+    let carrying = Rc::clone(&worker);
+    local.spawn_local(async move {
+        loop {
+            carrying.handle.has_mail.notified().await;
+            let clients = std::mem::take(&mut *carrying.handle.mail.lock());
+            clients.iter().for_each(|client| client.wake());
         }
     });
     let working = Rc::clone(&worker);

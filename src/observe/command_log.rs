@@ -135,7 +135,7 @@ impl CommandLog {
 }
 
 /// Whether an argument is a password.
-fn is_secret(command: &Command, args: Args<'_>, i: usize) -> bool {
+pub fn is_secret(command: &Command, args: Args<'_>, i: usize) -> bool {
     match &*command.name {
         "auth" => i > 0,
         "hello" => args.is(i.wrapping_sub(1), "auth") || args.is(i.wrapping_sub(2), "auth"),

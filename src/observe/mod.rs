@@ -10,7 +10,7 @@ mod graph;
 mod histogram;
 mod latency;
 
-pub use command_log::{CommandLog, CommandLogs, LogEntry, LogKind};
+pub use command_log::{CommandLog, CommandLogs, LogEntry, LogKind, is_secret};
 pub use graph::{Column, draw};
 pub use histogram::{Durations, Histogram};
 pub use latency::{LatencyEvent, LatencyMonitor, Summary};

@@ -53,6 +53,7 @@ pub fn become_replica(server: &'static Server, host: &str, port: u16) -> bool {
     // Whoever passed the gates before has finished once every lock was taken. Nobody will make
     // a key ready here any more for those who wait to write.
     call_off_all(&Locked::everything(&server.keyspace), Cause::RoleChanged);
+    drop(server.pubsub.publishing());
     server.authority().tell(Event::Role(false));
     // Replicas of this node resynchronise with the history that it takes over.
     close_links(server);
@@ -426,6 +427,7 @@ impl Follower {
         if !self.server.replication.is_current(self.generation) {
             return Err(LinkError::RoleChanged);
         }
+        self.applier.begin_batch();
         let (mut unit_end, mut unit_db) = (0, self.applier.db());
         loop {
             let rest = &self.dialogue.buffer[self.parsed..];
@@ -441,6 +443,9 @@ impl Follower {
                         self.asked |= args.is(1, "getack");
                         self.stream_only.push((self.parsed, self.parsed + n));
                     } else {
+                        if is_message(name) {
+                            self.stream_only.push((self.parsed, self.parsed + n));
+                        }
                         self.applier.apply(args)?;
                     }
                     self.parsed += n;
@@ -456,6 +461,7 @@ impl Follower {
             self.append(unit_end);
             self.server.log.set_selected(unit_db);
         }
+        self.applier.end_batch();
         Ok(())
     }
 
@@ -496,6 +502,11 @@ impl Follower {
         );
         self.dialogue.stream.write_all(request.as_bytes()).await
     }
+}
+
+/// Whether a command only carries a message to subscribers: those never go into a file.
+fn is_message(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"publish") || name.eq_ignore_ascii_case(b"spublish")
 }
 
 /// How long to wait before another attempt.

@@ -117,6 +117,8 @@ struct Identity {
 pub struct Replication {
     identity: Mutex<Identity>,
     links: Mutex<Vec<Arc<ReplicaLink>>>,
+    /// Whether there ever was a link.
+    had_links: AtomicBool,
     changed: tokio::sync::Notify,
     /// See [`Replication::stream_lock`].
     stream: Mutex<()>,
@@ -136,6 +138,7 @@ impl Replication {
                 refusal: None,
             }),
             links: Mutex::new(Vec::new()),
+            had_links: AtomicBool::new(false),
             changed: tokio::sync::Notify::new(),
             stream: Mutex::new(()),
         }
@@ -299,8 +302,16 @@ impl Replication {
         self.links.lock().clone()
     }
 
+    /// Whether messages belong in the stream: some replica follows this node, or did and may
+    /// come back for what it missed.
+    #[inline]
+    pub fn carries_messages(&self) -> bool {
+        self.had_links.load(Ordering::SeqCst)
+    }
+
     /// Adds a link. An older one of the same member is told to end; whether there was one.
     pub fn add_link(&self, link: Arc<ReplicaLink>) -> bool {
+        self.had_links.store(true, Ordering::SeqCst);
         let mut links = self.links.lock();
         let before = links.len();
         for old in links.iter().filter(|old| old.id == link.id) {

@@ -16,6 +16,7 @@ use crate::migration::Sockets;
 use crate::net::{ClientKind, Registry, WorkerHandle};
 use crate::observe::{CommandLogs, LatencyMonitor};
 use crate::protocol::{Reply, WireError};
+use crate::pubsub::{Monitors, PubSub, TrackingTable};
 use crate::replication::{LinkState, ReplicaLink, Replication};
 use crate::scripting::Scripts;
 use crate::snapshot::Snapshots;
@@ -74,6 +75,12 @@ pub struct Server {
     pub dump_file: DumpFile,
     /// Connections to servers to which keys were migrated.
     pub migration_sockets: Sockets,
+    /// Who listens to which channels.
+    pub pubsub: PubSub,
+    /// Who is shown every command.
+    pub monitors: Monitors,
+    /// Which keys clients have cached.
+    pub tracking: TrackingTable,
     /// Identifies this run of the process.
     pub run_id: String,
     /// When the server started.
@@ -116,6 +123,9 @@ impl Server {
             aof: Aof::new(),
             dump_file: DumpFile::default(),
             migration_sockets: Sockets::default(),
+            pubsub: PubSub::default(),
+            monitors: Monitors::default(),
+            tracking: TrackingTable::default(),
             run_id: crate::random::hex40(),
             started: Instant::now(),
             started_at: time::unix_seconds(),
@@ -146,6 +156,7 @@ impl Server {
     pub fn apply_config(&self) {
         let config = self.config.current();
         self.live.publish(super::start::live_values(&config));
+        self.tracking.set_max_keys(config.tracking_table_max_keys);
         // What follows from the role is not in the configuration.
         self.refresh_role_gates();
         super::logging::set_level(config.loglevel);

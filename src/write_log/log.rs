@@ -113,7 +113,7 @@ impl WriteLog {
         end
     }
 
-    /// Appends bytes that belong to the replication stream alone (pings).
+    /// Appends bytes that belong to the replication stream alone: pings and messages.
     pub fn append_stream_only(&self, bytes: &[u8]) -> u64 {
         if !self.is_recording() {
             return self.end();
@@ -122,7 +122,10 @@ impl WriteLog {
         let start = inner.end();
         let end = inner.push(bytes);
         self.trim_after_growth(&mut inner);
-        inner.stream_only.push_back((start, end));
+        match inner.stream_only.back_mut() {
+            Some((_, last)) if *last == start => *last = end,
+            _ => inner.stream_only.push_back((start, end)),
+        }
         self.end.store(end, Ordering::SeqCst);
         end
     }
@@ -212,12 +215,10 @@ impl WriteLog {
             read.end = start + bytes.len() as u64;
         }
         let (low, high) = (from, read.end);
-        read.stream_only = inner
-            .stream_only
-            .iter()
-            .filter(|(start, end)| *end > low && *start < high)
-            .copied()
-            .collect();
+        let ranges = &inner.stream_only;
+        let first = ranges.partition_point(|(_, end)| *end <= low);
+        let within = ranges.range(first..).take_while(|(start, _)| *start < high);
+        read.stream_only = within.copied().collect();
         inner.trim(self.oldest_cursor());
         Ok(read)
     }

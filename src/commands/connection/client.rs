@@ -3,7 +3,6 @@
 use crate::commit::AckLevel;
 use crate::execute::SessionContext;
 use crate::net::{Client, ReplyMode};
-use crate::number::parse_i64;
 use crate::protocol::{Args, Reply, WireError, errors};
 use std::sync::atomic::Ordering;
 
@@ -140,127 +139,6 @@ pub(super) fn sync(
     Ok(())
 }
 
-/// `CLIENT TRACKING`: there is no client-side caching yet, so that everything but turning it
-/// off is refused; what Redis would refuse, with Redis's words.
-pub(super) fn tracking(
-    context: &mut SessionContext<'_>,
-    args: Args<'_>,
-    reply: &mut Reply<'_>,
-) -> Result<(), WireError> {
-    let options = TrackingOptions::parse(context, args)?;
-    if on_or_off(args, 2)? {
-        options.check()?;
-        return Err(NO_TRACKING);
-    }
-    reply.ok();
-    Ok(())
-}
-
-#[derive(Default)]
-struct TrackingOptions<'a> {
-    prefixes: Vec<&'a [u8]>,
-    bcast: bool,
-    optin: bool,
-    optout: bool,
-}
-
-impl<'a> TrackingOptions<'a> {
-    fn parse(context: &SessionContext<'_>, args: Args<'a>) -> Result<Self, WireError> {
-        let mut options = TrackingOptions::default();
-        let mut at = 3;
-        while at < args.len() {
-            if args.is(at, "redirect") && at + 1 < args.len() {
-                at += 1;
-                let id = parse_i64(args.at(at)).ok_or(errors::NOT_AN_INTEGER)?;
-                let known = u64::try_from(id).ok();
-                let known = known.and_then(|id| context.server.clients.get(id));
-                known.ok_or(NO_SUCH_REDIRECT)?;
-            } else if args.is(at, "prefix") && at + 1 < args.len() {
-                at += 1;
-                options.prefixes.push(args.at(at));
-            } else if args.is(at, "bcast") {
-                options.bcast = true;
-            } else if args.is(at, "optin") {
-                options.optin = true;
-            } else if args.is(at, "optout") {
-                options.optout = true;
-            } else if !args.is(at, "noloop") {
-                return Err(errors::SYNTAX);
-            }
-            at += 1;
-        }
-        Ok(options)
-    }
-
-    fn check(&self) -> Result<(), WireError> {
-        if !self.prefixes.is_empty() && !self.bcast {
-            return Err(WireError::fixed(
-                "ERR PREFIX option requires BCAST mode to be enabled",
-            ));
-        }
-        if self.bcast && (self.optin || self.optout) {
-            return Err(WireError::fixed(
-                "ERR OPTIN and OPTOUT are not compatible with BCAST",
-            ));
-        }
-        if self.optin && self.optout {
-            return Err(WireError::fixed(
-                "ERR You can't specify both OPTIN mode and OPTOUT mode",
-            ));
-        }
-        for (i, one) in self.prefixes.iter().enumerate() {
-            let others = &self.prefixes[i + 1..];
-            let overlaps = |other: &&&[u8]| other.starts_with(one) || one.starts_with(other);
-            if let Some(other) = others.iter().find(overlaps) {
-                return Err(WireError::new(format!(
-                    "ERR Prefix '{}' overlaps with another provided prefix '{}'. Prefixes for a \
-                     single client must not overlap.",
-                    String::from_utf8_lossy(one),
-                    String::from_utf8_lossy(other)
-                )));
-            }
-        }
-        Ok(())
-    }
-}
-
-pub(super) fn trackinginfo(
-    _context: &mut SessionContext<'_>,
-    _args: Args<'_>,
-    reply: &mut Reply<'_>,
-) -> Result<(), WireError> {
-    reply.map(3);
-    reply.bulk_str("flags");
-    reply.set(1);
-    reply.bulk_str("off");
-    reply.bulk_str("redirect");
-    reply.int(-1);
-    reply.bulk_str("prefixes");
-    reply.array(0);
-    Ok(())
-}
-
-pub(super) fn caching(
-    _context: &mut SessionContext<'_>,
-    _args: Args<'_>,
-    _reply: &mut Reply<'_>,
-) -> Result<(), WireError> {
-    Err(WireError::fixed(
-        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN \
-         or OPTOUT mode enabled",
-    ))
-}
-
-pub(super) fn getredir(
-    _context: &mut SessionContext<'_>,
-    _args: Args<'_>,
-    reply: &mut Reply<'_>,
-) -> Result<(), WireError> {
-    // What Redis answers while tracking is off.
-    reply.int(-1);
-    Ok(())
-}
-
 pub(super) fn help(
     _context: &mut SessionContext<'_>,
     _args: Args<'_>,
@@ -289,7 +167,7 @@ pub(super) fn valid_label(label: &[u8]) -> bool {
     label.iter().all(|byte| (b'!'..=b'~').contains(byte))
 }
 
-fn on_or_off(args: Args<'_>, i: usize) -> Result<bool, WireError> {
+pub(super) fn on_or_off(args: Args<'_>, i: usize) -> Result<bool, WireError> {
     if args.is(i, "on") {
         Ok(true)
     } else if args.is(i, "off") {
@@ -301,10 +179,6 @@ fn on_or_off(args: Args<'_>, i: usize) -> Result<bool, WireError> {
 
 pub(super) const BAD_NAME: WireError =
     WireError::fixed("ERR Client names cannot contain spaces, newlines or special characters.");
-const NO_SUCH_REDIRECT: WireError =
-    WireError::fixed("ERR The client ID you want redirect to does not exist");
-const NO_TRACKING: WireError =
-    WireError::fixed("ERR CLIENT TRACKING is not supported by this version of Lockstep");
 const BAD_LEVEL: WireError =
     WireError::fixed("ERR CLIENT SYNC level must be async, received, applied, fsynced or default");
 
@@ -342,8 +216,9 @@ const HELP: &[&str] = &[
     "SYNC [ASYNC|RECEIVED|APPLIED|FSYNCED|DEFAULT]",
     "    Show or choose what replicas must have done before this connection's writes are",
     "    answered.",
-    "TRACKING (ON|OFF) [...]",
-    "    Notices about changed keys (not supported yet).",
+    "TRACKING (ON|OFF) [REDIRECT <client-id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN]",
+    "         [OPTOUT] [NOLOOP]",
+    "    Ask for notices about changed keys, or end them.",
     "TRACKINGINFO",
     "    Describe the tracking of this connection.",
     "UNBLOCK <client-id> [TIMEOUT|ERROR]",

@@ -5,6 +5,7 @@ use crate::execute::SessionContext;
 use crate::net::{ClientInfo, ClientKind};
 use crate::number::parse_i64;
 use crate::protocol::{Args, Reply, WireError, errors};
+use crate::pubsub::{Kind, TrackingFlags};
 use crate::time::UnixMs;
 use std::io::Write;
 use std::sync::atomic::Ordering::Relaxed;
@@ -65,8 +66,8 @@ pub(super) fn client_kind(name: &[u8]) -> Result<ClientKind, WireError> {
     }
 }
 
-/// One line. Fields for things that do not exist here (subscriptions, a reply buffer of
-/// fixed size) hold what they hold in Redis for a client without them.
+/// One line. Fields for things that do not exist here (a reply buffer of fixed size) hold
+/// what they hold in Redis for a client without them.
 fn describe(client: &ClientInfo, now: UnixMs, out: &mut Vec<u8>) {
     let names = client.names.lock().clone();
     let (input, output) = (
@@ -75,6 +76,11 @@ fn describe(client: &ClientInfo, now: UnixMs, out: &mut Vec<u8>) {
     );
     let multi_bytes = client.multi_bytes.load(Relaxed);
     let memory = client.mem_bytes();
+    let tracking = TrackingFlags::of(client);
+    let redirect = match tracking.contains(TrackingFlags::ON) {
+        true => client.redirect.load(Relaxed) as i64,
+        false => -1,
+    };
     let events = if output > 0 { "rw" } else { "r" };
     let _ = write!(
         out,
@@ -84,13 +90,16 @@ fn describe(client: &ClientInfo, now: UnixMs, out: &mut Vec<u8>) {
     out.extend_from_slice(&names.name);
     let _ = write!(
         out,
-        " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} watch={} qbuf={input} \
+        " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} qbuf={input} \
          qbuf-free=0 argv-mem=0 multi-mem={multi_bytes} rbs=0 rbp=0 obl={output} oll=0 omem=0 \
-         tot-mem={memory} events={events} cmd={} user={} redir=-1 resp={} lib-name=",
+         tot-mem={memory} events={events} cmd={} user={} redir={redirect} resp={} lib-name=",
         (now - client.created_ms).max(0) / 1000,
         (now - client.active_ms.load(Relaxed)).max(0) / 1000,
         flags(client),
         client.db.load(Relaxed),
+        client.subscriptions[Kind::Channel as usize].load(Relaxed),
+        client.subscriptions[Kind::Pattern as usize].load(Relaxed),
+        client.subscriptions[Kind::Shard as usize].load(Relaxed),
         client.multi.load(Relaxed),
         client.watch.load(Relaxed),
         command(client),
@@ -119,11 +128,16 @@ fn flags(client: &ClientInfo) -> String {
         }
     };
     let kind = client.kind();
+    let tracking = TrackingFlags::of(client);
+    flag(client.monitors.load(Relaxed), 'O');
     flag(kind == ClientKind::Replica, 'S');
     flag(kind == ClientKind::Primary, 'M');
     flag(kind == ClientKind::PubSub, 'P');
     flag(client.multi.load(Relaxed) >= 0, 'x');
     flag(client.blocked.load(Relaxed), 'b');
+    flag(tracking.contains(TrackingFlags::ON), 't');
+    flag(tracking.contains(TrackingFlags::BROKEN_REDIRECT), 'R');
+    flag(tracking.contains(TrackingFlags::BCAST), 'B');
     flag(client.killed.load(Relaxed), 'A');
     flag(client.unix, 'U');
     flag(client.no_evict.load(Relaxed), 'e');

@@ -2,7 +2,7 @@
 //!
 //! `session` holds the small ones, `auth` logging in and the choice of the protocol,
 //! `client` what a connection says of itself, `list` how connections are shown, `kill` how
-//! they are ended, `pause` how they are made to wait.
+//! they are ended, `pause` how they are made to wait, `tracking` client-side caching.
 
 mod auth;
 mod client;
@@ -10,20 +10,24 @@ mod kill;
 mod list;
 mod pause;
 mod session;
+mod tracking;
 
 use crate::commands::handler::Handler;
 use crate::commands::spec::{CommandSpec, Deprecated, Flags, Group};
 use auth::{auth, hello};
 use client::{
-    caching as client_caching, getname as client_getname, getredir as client_getredir,
-    help as client_help, id as client_id, no_evict as client_no_evict, no_touch as client_no_touch,
-    reply as client_reply, setinfo as client_setinfo, setname as client_setname,
-    sync as client_sync, tracking as client_tracking, trackinginfo as client_trackinginfo,
+    getname as client_getname, help as client_help, id as client_id, no_evict as client_no_evict,
+    no_touch as client_no_touch, reply as client_reply, setinfo as client_setinfo,
+    setname as client_setname, sync as client_sync,
 };
 use kill::kill as client_kill;
 use list::{info as client_info, list as client_list};
 use pause::{pause as client_pause, unblock as client_unblock, unpause as client_unpause};
 use session::{echo, ping, quit, reset, select};
+use tracking::{
+    caching as client_caching, getredir as client_getredir, tracking as client_tracking,
+    trackinginfo as client_trackinginfo,
+};
 
 const CONNECTION: CommandSpec = CommandSpec {
     group: Group::Connection,

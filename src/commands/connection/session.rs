@@ -7,12 +7,19 @@ use crate::net::ReplyMode;
 use crate::protocol::{Args, Reply, WireError, errors};
 
 pub(super) fn ping(
-    _context: &mut SessionContext<'_>,
+    context: &mut SessionContext<'_>,
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     if args.len() > 2 {
         return Err(errors::wrong_arity("ping"));
+    }
+    if context.client.only_listens() {
+        // It takes everything it reads for a message.
+        reply.array(2);
+        reply.bulk(b"pong");
+        reply.bulk(args.get(1).unwrap_or_default());
+        return Ok(());
     }
     match args.get(1) {
         Some(message) => reply.bulk(message),
@@ -58,6 +65,9 @@ pub(super) fn reset(
 ) -> Result<(), WireError> {
     let (server, client) = (context.server, &mut *context.client);
     client.end_transaction(server);
+    client.stop_listening(server);
+    // Nothing of what it listened to follows the reply.
+    client.info.mailbox.take();
     client.db = DbIndex(0);
     client.resp3 = false;
     client.authenticated = !server.requires_password();

@@ -22,7 +22,7 @@ pub(super) fn clients(context: &SessionContext<'_>, text: &mut Text) {
     let output = most(&|c| c.output_bytes.load(Relaxed));
     text.field("client_recent_max_output_buffer", output);
     text.field("blocked_clients", count(&|c| c.blocked.load(Relaxed)));
-    text.field("tracking_clients", 0);
+    text.field("tracking_clients", server.tracking.clients());
     text.field("pubsub_clients", count(&|c| c.kind() == ClientKind::PubSub));
     text.field("watching_clients", count(&|c| c.watch.load(Relaxed) > 0));
     text.field("total_watched_keys", watched);

@@ -34,13 +34,12 @@ pub(super) fn stats(context: &SessionContext<'_>, text: &mut Text) {
     ] {
         text.field(name, counter.load(Relaxed));
     }
-    // There is neither publishing nor fork.
-    for name in [
-        "pubsub_channels",
-        "pubsub_patterns",
-        "latest_fork_usec",
-        "total_forks",
-    ] {
+    let heard = context.server.pubsub.totals();
+    text.field("pubsub_channels", heard.channels);
+    text.field("pubsub_patterns", heard.patterns);
+    text.field("pubsubshard_channels", heard.shard_channels);
+    // There is no fork.
+    for name in ["latest_fork_usec", "total_forks"] {
         text.field(name, 0);
     }
     for name in NEVER {
@@ -60,6 +59,10 @@ pub(super) fn stats(context: &SessionContext<'_>, text: &mut Text) {
     ] {
         text.field(name, counter.load(Relaxed));
     }
+    let (keys, items, prefixes) = context.server.tracking.totals();
+    text.field("tracking_total_keys", keys);
+    text.field("tracking_total_items", items);
+    text.field("tracking_total_prefixes", prefixes);
     text.field("total_error_replies", stats.error_replies.load(Relaxed));
     let workers = context.server.workers();
     let reads: u64 = workers.iter().map(|w| w.reads.load(Relaxed)).sum();
