@@ -211,6 +211,7 @@ fn values_are_normalised_as_redis_does() {
         ("maxmemory-clients", "10%", "10%"),
         ("notify-keyspace-events", "KEA", "AKE"),
         ("notify-keyspace-events", "KEAmn", "AKEm"),
+        ("notify-keyspace-events", "comK", "ocKm"),
         ("notify-keyspace-events", "gxKn", "gxnK"),
         ("notify-keyspace-events", "g$lshzxetd", "A"),
         ("repl-backlog-size", "1", "16384"),

@@ -60,7 +60,11 @@ bitflags! {
         const MODULE = 1 << 12;
         /// `n`: new keys.
         const NEW = 1 << 13;
-        /// `A`: all but `m` and `n`.
+        /// `o`: a value put in another's place.
+        const OVERWRITTEN = 1 << 14;
+        /// `c`: a value put in the place of one of another type.
+        const TYPE_CHANGED = 1 << 15;
+        /// `A`: all but `m`, `n`, `o` and `c`.
         const ALL = Self::GENERIC.bits() | Self::STRING.bits() | Self::LIST.bits()
             | Self::SET.bits() | Self::HASH.bits() | Self::ZSET.bits() | Self::EXPIRED.bits()
             | Self::EVICTED.bits() | Self::STREAM.bits() | Self::MODULE.bits();
@@ -68,7 +72,7 @@ bitflags! {
 }
 
 /// The letters of single classes, in the order in which they are printed.
-const EVENT_LETTERS: [(u8, NotifyClass); 11] = [
+const EVENT_LETTERS: [(u8, NotifyClass); 13] = [
     (b'g', NotifyClass::GENERIC),
     (b'$', NotifyClass::STRING),
     (b'l', NotifyClass::LIST),
@@ -80,6 +84,8 @@ const EVENT_LETTERS: [(u8, NotifyClass); 11] = [
     (b't', NotifyClass::STREAM),
     (b'd', NotifyClass::MODULE),
     (b'n', NotifyClass::NEW),
+    (b'o', NotifyClass::OVERWRITTEN),
+    (b'c', NotifyClass::TYPE_CHANGED),
 ];
 /// The letters that follow, whether or not the classes were summed up as `A`.
 const EVENT_LETTERS_AFTER: [(u8, NotifyClass); 3] = [
@@ -102,7 +108,18 @@ impl NotifyClass {
         })
     }
 
-    /// The letters, as Redis prints them: `A` swallows `n`.
+    /// The letters as a file must say them: there `A` hides nothing.
+    fn letters_in_file(self) -> String {
+        let mut text = self.letters();
+        for (letter, class) in EVENT_LETTERS {
+            if self.contains(Self::ALL | class) && !Self::ALL.contains(class) {
+                text.push(char::from(letter));
+            }
+        }
+        text
+    }
+
+    /// The letters, as Redis prints them: `A` swallows `n`, `o` and `c`.
     pub fn letters(self) -> String {
         let mut text = String::new();
         let mut push = |letters: &[(u8, NotifyClass)]| {
@@ -227,11 +244,7 @@ impl Value {
                 })
                 .collect(),
             Value::Percentiles(list) if list.is_empty() => vec![b"\"\"".to_vec()],
-            // `A` hides `n` in answers; a file must say both.
-            Value::Events(events) if events.contains(NotifyClass::ALL | NotifyClass::NEW) => {
-                vec![quoted(format!("{}n", events.letters()).as_bytes())]
-            }
-            Value::Events(events) => vec![quoted(events.letters().as_bytes())],
+            Value::Events(events) => vec![quoted(events.letters_in_file().as_bytes())],
             plain => vec![plain.shown(kind)],
         }
     }
