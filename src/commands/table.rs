@@ -14,6 +14,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     super::hashes::COMMANDS,
     super::lists::COMMANDS,
     super::sets::COMMANDS,
+    super::sorted_sets::COMMANDS,
     super::streams::COMMANDS,
     super::bitmaps::COMMANDS,
     super::hyperloglog::COMMANDS,

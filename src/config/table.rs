@@ -481,11 +481,9 @@ const ENCODINGS: &[Spec] = &[
         .help("Longest member of a packed set, in bytes."),
     live("zset-max-listpack-entries", ANY_COUNT, "128")
         .alias(&["zset-max-ziplist-entries"])
-        .flags(Flags::INERT)
         .help("Most members of a packed sorted set."),
     live("zset-max-listpack-value", BYTES, "64")
         .alias(&["zset-max-ziplist-value"])
-        .flags(Flags::INERT)
         .help("Longest member of a packed sorted set, in bytes."),
     live("hll-sparse-max-bytes", BYTES, "3000").help("Most bytes of a sparse HyperLogLog."),
     live("stream-node-max-bytes", BYTES, "4096").help("Most bytes of a packed piece of a stream."),

@@ -13,6 +13,7 @@ use crate::time::UnixMs;
 use crate::values::hash::HashRef;
 use crate::values::list::ListRef;
 use crate::values::set::SetRef;
+use crate::values::sorted_set::SortedSetRef;
 use crate::values::stream::Stream;
 use std::collections::BTreeMap;
 
@@ -162,7 +163,8 @@ fn value_text(value: ValueRef<'_>) -> Vec<u8> {
         ValueRef::SetInts(bytes) => return members_text(SetRef::Ints(bytes)),
         ValueRef::SetPacked(bytes) => return members_text(SetRef::Packed(bytes)),
         ValueRef::SetTable(table) => return members_text(SetRef::Table(table)),
-        ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => return Vec::new(),
+        ValueRef::SortedSetPacked(bytes) => return scores_text(SortedSetRef::Packed(bytes)),
+        ValueRef::SortedSet(set) => return scores_text(SortedSetRef::Full(set)),
         ValueRef::Stream(stream) => return stream_text(stream),
     };
     // As text: one encoding keeps -4 as a number and another as two bytes, and which one a
@@ -181,6 +183,14 @@ fn value_text(value: ValueRef<'_>) -> Vec<u8> {
 fn elements_text(list: ListRef<'_>) -> Vec<u8> {
     let elements: Vec<_> = list.iter().map(|e| format!("{:?}", e.to_vec())).collect();
     elements.join("\n").into_bytes()
+}
+
+fn scores_text(set: SortedSetRef<'_>) -> Vec<u8> {
+    let members: Vec<_> = set
+        .iter()
+        .map(|(m, s)| format!("{:?} {s:?}", m.to_vec()))
+        .collect();
+    members.join("\n").into_bytes()
 }
 
 fn members_text(set: SetRef<'_>) -> Vec<u8> {

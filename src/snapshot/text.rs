@@ -8,6 +8,7 @@ use crate::values::hash::{Field, HashRef};
 use crate::values::list::ListRef;
 use crate::values::packed::Element;
 use crate::values::set::SetRef;
+use crate::values::sorted_set::SortedSetRef;
 use crate::values::stream::{Group, Stream, StreamId};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -51,7 +52,10 @@ impl Text {
             ValueRef::SetInts(bytes) => self.set_of_members(key, SetRef::Ints(bytes), expiry),
             ValueRef::SetPacked(bytes) => self.set_of_members(key, SetRef::Packed(bytes), expiry),
             ValueRef::SetTable(table) => self.set_of_members(key, SetRef::Table(table), expiry),
-            ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => {}
+            ValueRef::SortedSetPacked(bytes) => {
+                self.sorted_set(key, SortedSetRef::Packed(bytes), expiry);
+            }
+            ValueRef::SortedSet(set) => self.sorted_set(key, SortedSetRef::Full(set), expiry),
             ValueRef::Stream(stream) => self.stream(key, stream, expiry),
         }
         self.cut_if_long();
@@ -163,6 +167,29 @@ impl Text {
             piece.push(element);
         }
         self.piece(key, command, &piece);
+        if let Some(at) = expiry {
+            self.command(3).arg(b"PEXPIREAT").arg(key).int(at);
+        }
+    }
+
+    fn sorted_set(&mut self, key: &[u8], set: SortedSetRef<'_>, expiry: Option<UnixMs>) {
+        let mut members = set.iter().peekable();
+        while members.peek().is_some() {
+            let (mut piece, mut bytes) = (Vec::with_capacity(PIECE_FIELDS), 0);
+            while piece.len() < PIECE_FIELDS && bytes < PIECE_BYTES {
+                let Some((member, score)) = members.next() else {
+                    break;
+                };
+                bytes += member.text_len();
+                piece.push((member, score));
+            }
+            self.command(2 + 2 * piece.len()).arg(b"ZADD").arg(key);
+            for (member, score) in piece {
+                self.arg(crate::number::format_double(score).as_bytes());
+                self.arg(member.text(&mut itoa::Buffer::new()));
+            }
+            self.cut_if_long();
+        }
         if let Some(at) = expiry {
             self.command(3).arg(b"PEXPIREAT").arg(key).int(at);
         }

@@ -12,6 +12,7 @@ use crate::time::UnixMs;
 use crate::values::hash::HashRef;
 use crate::values::list::ListRef;
 use crate::values::set::SetRef;
+use crate::values::sorted_set::SortedSetRef;
 use crate::values::stream::{Group, Stream};
 use sha1::{Digest as _, Sha1};
 
@@ -80,7 +81,8 @@ fn value_digest(entry: EntryRef<'_>, now: UnixMs) -> Option<Digest> {
         ValueRef::SetInts(bytes) => add_set(&mut sha, SetRef::Ints(bytes)),
         ValueRef::SetPacked(bytes) => add_set(&mut sha, SetRef::Packed(bytes)),
         ValueRef::SetTable(table) => add_set(&mut sha, SetRef::Table(table)),
-        ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => {}
+        ValueRef::SortedSetPacked(bytes) => add_sorted(&mut sha, SortedSetRef::Packed(bytes)),
+        ValueRef::SortedSet(set) => add_sorted(&mut sha, SortedSetRef::Full(set)),
         ValueRef::Stream(stream) => add_stream(&mut sha, stream),
     }
     Some(Digest(sha.finalize().into()))
@@ -123,6 +125,14 @@ fn add_list(sha: &mut Sha1, list: ListRef<'_>) {
     sha.update(b"list");
     for element in list.iter() {
         add(sha, element.text(&mut itoa::Buffer::new()));
+    }
+}
+
+fn add_sorted(sha: &mut Sha1, set: SortedSetRef<'_>) {
+    sha.update(b"zset");
+    for (member, score) in set.iter() {
+        add(sha, member.text(&mut itoa::Buffer::new()));
+        sha.update(score.to_le_bytes());
     }
 }
 
