@@ -105,13 +105,9 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn parse(
-        args: Args<'a>,
-        at: usize,
-        operation: Operation,
-        name: &str,
-        stores: bool,
-    ) -> Result<Plan<'a>, WireError> {
+    /// Reads the keys, whose number is argument `at`. Redis looks at what they hold before
+    /// it looks at the options: [`Plan::options`] comes after that.
+    fn parse(args: Args<'a>, at: usize, name: &str) -> Result<Plan<'a>, WireError> {
         let count = parse_i64(args.at(at)).ok_or(errors::NOT_AN_INTEGER)?;
         if count < 1 {
             return Err(WireError::new(format!(
@@ -122,12 +118,24 @@ impl<'a> Plan<'a> {
             return Err(errors::SYNTAX);
         }
         let count = count as usize;
-        let mut plan = Plan {
+        Ok(Plan {
             keys: args.skip(at + 1).first(count),
             weights: vec![1.0; count],
             aggregate: Aggregate::Sum,
             with_scores: false,
-        };
+        })
+    }
+
+    /// Reads what follows the keys.
+    fn options(
+        &mut self,
+        args: Args<'a>,
+        at: usize,
+        operation: Operation,
+        stores: bool,
+    ) -> Result<(), WireError> {
+        let count = self.keys.len();
+        let plan = self;
         let mut rest = Arguments::new(args, at + 1 + count);
         while rest.more() {
             let scored = operation != Operation::Diff;
@@ -152,8 +160,7 @@ impl<'a> Plan<'a> {
                 return Err(errors::SYNTAX);
             }
         }
-        rest.finish()?;
-        Ok(plan)
+        rest.finish()
     }
 
     /// The result in order.
@@ -231,8 +238,10 @@ fn show(
     name: &str,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    let plan = Plan::parse(args, 1, operation, name, false)?;
-    let members = plan.run(operation, &read(ctx, plan.keys)?);
+    let mut plan = Plan::parse(args, 1, name)?;
+    let sources = read(ctx, plan.keys)?;
+    plan.options(args, 1, operation, false)?;
+    let members = plan.run(operation, &sources);
     head(reply, members.len(), plan.with_scores);
     for (member, score) in &members {
         one(reply, Element::Str(member), *score, plan.with_scores);
@@ -283,6 +292,7 @@ pub(super) fn zintercard(
         return Err(errors::SYNTAX);
     }
     let count = count as usize;
+    let mut sources = read(ctx, args.skip(2).first(count))?;
     let mut limit = 0;
     let mut rest = Arguments::new(args, 2 + count);
     while rest.more() {
@@ -294,7 +304,6 @@ pub(super) fn zintercard(
         }
     }
     rest.finish()?;
-    let mut sources = read(ctx, args.skip(2).first(count))?;
     sources.sort_by_key(|source| source.len());
     let mut found = 0;
     if let Some((smallest, others)) = sources.split_first() {
@@ -317,7 +326,7 @@ fn store_result(
     name: &'static str,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    let plan = Plan::parse(args, 2, operation, name, true)?;
+    let mut plan = Plan::parse(args, 2, name)?;
     // The first look deletes what has expired, which may move what others have found.
     for key in plan.keys.iter() {
         ctx.find_used(key);
@@ -327,7 +336,9 @@ fn store_result(
         .into_iter()
         .map(|found| Source::of(found.map(|found| ctx.entry(found))))
         .collect();
-    let members = plan.run(operation, &sources?);
+    let sources = sources?;
+    plan.options(args, 2, operation, true)?;
+    let members = plan.run(operation, &sources);
     store(ctx, args.at(1), &members, name, reply)
 }
 
