@@ -9,7 +9,9 @@ use super::stream::Stream;
 use super::window::{Filled, Window};
 use super::worker::Worker;
 use crate::commit::{AckLevel, Shows, Verdict, Wait};
-use crate::execute::{After, Batch, BlockOn, Done, Request, Scratch, dispatch, forget_waiter};
+use crate::execute::{
+    After, Batch, BlockOn, Done, Gates, Request, Scratch, dispatch, forget_waiter,
+};
 use crate::keyspace::Cause;
 use crate::protocol::{Args, Limits, Reply, RequestReader, WireError};
 use crate::pubsub::Mailbox;
@@ -153,6 +155,7 @@ impl Connection {
             commands: 0.into(),
             resp: 2.into(),
             blocked: false.into(),
+            timed: false.into(),
             no_evict: false.into(),
             no_touch: false.into(),
             unix: matches!(stream, Stream::Unix(_)),
@@ -642,6 +645,8 @@ impl Connection {
                 let silent = matches!(mode, ReplyMode::Off | ReplyMode::Skip);
                 self.blocked = Some(Blocked { on, silent, timer });
                 self.client.info.blocked.store(!paused, Ordering::Relaxed);
+                let timed = deadline.is_some();
+                self.client.info.timed.store(timed, Ordering::Relaxed);
                 return again;
             }
         }
@@ -705,6 +710,9 @@ impl Connection {
             if !there && !answered {
                 return Poll::Pending;
             }
+            // Who waits for replicas of a primary that is none any more is told, and closed.
+            let of_primary = matches!(blocked.on, BlockOn::Replicas { .. } | BlockOn::Files { .. });
+            self.closing |= of_primary && server.gates.has(Gates::REPLICA);
         }
         self.go_on(cx)
     }
@@ -713,6 +721,7 @@ impl Connection {
     fn go_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.blocked = None;
         self.client.info.blocked.store(false, Ordering::Relaxed);
+        self.client.info.timed.store(false, Ordering::Relaxed);
         if !self.closing {
             self.execute_pending();
         }

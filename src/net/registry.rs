@@ -66,6 +66,8 @@ pub struct ClientInfo {
     pub resp: AtomicU32,
     /// Whether it is blocked.
     pub blocked: AtomicBool,
+    /// Whether it is blocked for a limited time.
+    pub timed: AtomicBool,
     /// `CLIENT NO-EVICT`.
     pub no_evict: AtomicBool,
     /// `CLIENT NO-TOUCH`.

@@ -5,7 +5,7 @@ use super::output::Output;
 use crate::commit::{AckLevel, Shows, Wait};
 use crate::execute::{KeyWait, forget_waiter};
 use crate::keyspace::{Cause, Served};
-use crate::protocol::{OutBuf, Reply, WireError};
+use crate::protocol::{OutBuf, Reply, WireError, errors};
 use crate::server::Server;
 
 /// Ends the wait if it has ended, or if the time is up: the output gets the reply, unless it
@@ -35,7 +35,7 @@ pub(super) fn settle(
             match cause {
                 Cause::TimedOut | Cause::Gone => reply.null_array(),
                 Cause::Unblocked => reply.error(&UNBLOCKED),
-                Cause::RoleChanged => reply.error(&ROLE_CHANGED),
+                Cause::RoleChanged => reply.error(&errors::ROLE_CHANGED),
             }
             cause != Cause::RoleChanged
         }
@@ -89,6 +89,3 @@ fn append(out: &mut OutBuf, more: OutBuf) {
 }
 
 const UNBLOCKED: WireError = WireError::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK");
-const ROLE_CHANGED: WireError = WireError::fixed(
-    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
-);

@@ -84,6 +84,8 @@ texts! {
     SYNTAX = "ERR syntax error";
     /// The key holds another type.
     WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
+    /// A client waited for what only a primary gives.
+    ROLE_CHANGED = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
     /// An integer was due.
     NOT_AN_INTEGER = "ERR value is not an integer or out of range";
     /// A float was due.

@@ -54,6 +54,7 @@ pub fn become_replica(server: &'static Server, host: &str, port: u16) -> bool {
     // a key ready here any more for those who wait to write.
     call_off_all(&Locked::everything(&server.keyspace), Cause::RoleChanged);
     drop(server.pubsub.publishing());
+    server.wake_ack_waiters();
     server.authority().tell(Event::Role(false));
     // Replicas of this node resynchronise with the history that it takes over.
     close_links(server);

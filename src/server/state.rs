@@ -268,6 +268,10 @@ impl Server {
                 }
                 failed
             }
+            BlockOn::Replicas { .. } | BlockOn::Files { .. } if self.gates.has(Gates::REPLICA) => {
+                reply.error(&crate::protocol::errors::ROLE_CHANGED);
+                true
+            }
             BlockOn::Replicas { count, offset, .. } => {
                 let reached = self.replication.count_acked(AckLevel::Applied, *offset);
                 if reached < *count && !timed_out {

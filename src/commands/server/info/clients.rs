@@ -25,6 +25,8 @@ pub(super) fn clients(context: &SessionContext<'_>, text: &mut Text) {
     text.field("tracking_clients", server.tracking.clients());
     text.field("pubsub_clients", count(&|c| c.kind() == ClientKind::PubSub));
     text.field("watching_clients", count(&|c| c.watch.load(Relaxed) > 0));
+    let timed = count(&|c| c.timed.load(Relaxed));
+    text.field("clients_in_timeout_table", timed);
     text.field("total_watched_keys", watched);
     let (mut waited_for, mut minding) = (0, 0);
     context.each_shard(|_, shard| {
