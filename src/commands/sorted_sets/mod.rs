@@ -4,6 +4,7 @@
 //! `pops` what takes from the ends, `combine` what several sets make together. Changes go
 //! through `edit`; `bounds` reads the limits of ranges.
 
+mod blocking;
 mod bounds;
 mod combine;
 pub(in crate::commands) mod edit;
@@ -356,6 +357,44 @@ pub const COMMANDS: &[CommandSpec] = &[
         summary: "Takes members from the first sorted set that has any.",
         complexity: "O(K+M*log N), K being the keys given, M the members taken and N the size of the set",
         handler: Handler::Write(pops::zmpop),
+        ..SORTED_SET
+    },
+    CommandSpec {
+        name: "bzpopmin",
+        since: "5.0.0",
+        arity: -3,
+        flags: Flags::of("write fast blocking"),
+        keys: &[KeySpec::range(1, -2, 1, "RW access delete")],
+        syntax: "key [key ...] timeout{:double}",
+        summary: "Takes the member with the lowest score of the first sorted set that has any, or waits for one.",
+        complexity: "O(log N), N being the size of the set",
+        history: &[("6.0.0", "A timeout with a fraction.")],
+        handler: Handler::Write(blocking::bzpopmin),
+        ..SORTED_SET
+    },
+    CommandSpec {
+        name: "bzpopmax",
+        since: "5.0.0",
+        arity: -3,
+        flags: Flags::of("write fast blocking"),
+        keys: &[KeySpec::range(1, -2, 1, "RW access delete")],
+        syntax: "key [key ...] timeout{:double}",
+        summary: "Takes the member with the highest score of the first sorted set that has any, or waits for one.",
+        complexity: "O(log N), N being the size of the set",
+        history: &[("6.0.0", "A timeout with a fraction.")],
+        handler: Handler::Write(blocking::bzpopmax),
+        ..SORTED_SET
+    },
+    CommandSpec {
+        name: "bzmpop",
+        since: "7.0.0",
+        arity: -5,
+        flags: Flags::of("write blocking"),
+        keys: &[KeySpec::counted(2, "RW access delete")],
+        syntax: "timeout{:double} numkeys key [key ...] <MIN | MAX>{where} [COUNT count]",
+        summary: "Takes members from the first sorted set that has any, or waits for one.",
+        complexity: "O(K+M*log N), K being the keys given, M the members taken and N the size of the set",
+        handler: Handler::Write(blocking::bzmpop),
         ..SORTED_SET
     },
     CommandSpec {
