@@ -211,7 +211,7 @@ fn stream_text(stream: &Stream) -> Vec<u8> {
     for (name, group) in stream.groups() {
         let (last, read) = (group.last_id, group.entries_read);
         lines.push(format!("group {name:?} {last} {read:?}"));
-        for (id, one) in group.pending() {
+        for (id, one) in group.pending().iter() {
             let consumer = group.consumer_name(one);
             let (at, times) = (one.delivered_at, one.deliveries);
             lines.push(format!("{id} {consumer:?} {at} {times}"));

@@ -82,7 +82,7 @@ fn put_group(out: &mut Vec<u8>, name: &[u8], group: &Group, kind: u8, target: Ta
         put_length(out, group.entries_read.unwrap_or(UNKNOWN));
     }
     put_length(out, group.pending().len() as u64);
-    for (id, pending) in group.pending() {
+    for (id, pending) in group.pending().iter() {
         out.extend_from_slice(&id.to_bytes());
         out.extend_from_slice(&pending.delivered_at.to_le_bytes());
         put_length(out, pending.deliveries);
@@ -96,7 +96,7 @@ fn put_group(out: &mut Vec<u8>, name: &[u8], group: &Group, kind: u8, target: Ta
             out.extend_from_slice(&active_at.to_le_bytes());
         }
         put_length(out, consumer.pending().len() as u64);
-        for id in consumer.pending() {
+        for (id, ()) in consumer.pending().iter() {
             out.extend_from_slice(&id.to_bytes());
         }
     }

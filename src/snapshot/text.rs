@@ -254,7 +254,7 @@ impl Text {
         let mut piece: Vec<StreamId> = Vec::new();
         let mut pending = group.pending().iter().peekable();
         while let Some((id, one)) = pending.next() {
-            piece.push(*id);
+            piece.push(id);
             let more = pending.peek().is_some_and(|(_, next)| *next == one);
             if more && piece.len() < PIECE_FIELDS {
                 continue;

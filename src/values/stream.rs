@@ -8,6 +8,7 @@
 //! entries; no entry is above `last_id`; an identity that a consumer has pending is pending
 //! for its group, and the other way round.
 
+mod by_id;
 mod group;
 mod id;
 mod lag;
@@ -17,6 +18,7 @@ mod range;
 mod tests;
 mod trim;
 
+pub use by_id::ById;
 pub use group::{Consumer, ConsumerIndex, Group, Pending};
 pub use id::{IdText, StreamId};
 pub use node::{Entry, NodeLimits};
@@ -235,7 +237,7 @@ impl Stream {
     /// Whether every group has read the entry and nobody has it pending.
     pub fn is_acknowledged(&self, id: StreamId) -> bool {
         let mut groups = self.groups.values();
-        groups.all(|group| group.last_id >= id && !group.pending().contains_key(&id))
+        groups.all(|group| group.last_id >= id && !group.pending().contains(id))
     }
 
     /// Makes all groups forget that the entry is pending; whether one had it.

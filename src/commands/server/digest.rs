@@ -161,7 +161,7 @@ fn add_group(sha: &mut Sha1, group: &Group) {
     sha.update(group.last_id.to_bytes());
     let read = group.entries_read.map_or(-1, |read| read as i64);
     sha.update(read.to_le_bytes());
-    for (id, pending) in group.pending() {
+    for (id, pending) in group.pending().iter() {
         sha.update(id.to_bytes());
         sha.update(pending.delivered_at.to_le_bytes());
         sha.update(pending.deliveries.to_le_bytes());

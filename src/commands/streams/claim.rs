@@ -165,7 +165,7 @@ pub(super) fn xclaim(
         let Some(group) = stream.group_mut(group) else {
             continue;
         };
-        let before = group.pending().get(id).copied();
+        let before = group.pending().get(*id).copied();
         if !exists {
             if group.acknowledge(*id) {
                 claims.acknowledge(*id);
@@ -341,15 +341,15 @@ impl Scan {
         let Some(group) = stream.group(group) else {
             return met;
         };
-        let mut pending = group.pending().range(self.start..);
+        let mut pending = group.pending().from(self.start);
         let (mut attempts, mut count) = (self.count.saturating_mul(10), self.count);
         while attempts > 0 && count > 0 {
             attempts -= 1;
             let Some((id, before)) = pending.next() else {
                 return met;
             };
-            if !stream.contains(*id) {
-                met.claims.acknowledge(*id);
+            if !stream.contains(id) {
+                met.claims.acknowledge(id);
                 count -= 1;
                 continue;
             }
@@ -357,11 +357,11 @@ impl Scan {
                 continue;
             }
             let counted = before.deliveries.saturating_add(u64::from(!self.just_id));
-            met.claims.add(*id, self.now, counted);
-            met.taken.push(*id);
+            met.claims.add(id, self.now, counted);
+            met.taken.push(id);
             count -= 1;
         }
-        met.next = pending.next().map_or(StreamId::MIN, |(id, _)| *id);
+        met.next = pending.next().map_or(StreamId::MIN, |(id, _)| id);
         met
     }
 }

@@ -95,7 +95,7 @@ fn full(stream: &Stream, most: usize, reply: &mut Reply<'_>) {
         reply.array(group.pending().len().min(most));
         for (id, pending) in group.pending().iter().take(most) {
             reply.array(4);
-            replies::id(reply, *id);
+            replies::id(reply, id);
             reply.bulk(group.consumer_name(pending));
             reply.int(pending.delivered_at);
             reply.int(pending.deliveries as i64);
@@ -120,10 +120,10 @@ fn full_consumer(group: &Group, consumer: &Consumer, most: usize, reply: &mut Re
     reply.int(consumer.pending().len() as i64);
     reply.bulk(b"pending");
     reply.array(consumer.pending().len().min(most));
-    for id in consumer.pending().iter().take(most) {
+    for (id, ()) in consumer.pending().iter().take(most) {
         let pending = group.pending().get(id);
         reply.array(3);
-        replies::id(reply, *id);
+        replies::id(reply, id);
         reply.int(pending.map_or(0, |pending| pending.delivered_at));
         reply.int(pending.map_or(0, |pending| pending.deliveries as i64));
     }

@@ -27,7 +27,7 @@ pub(super) fn xack(
     };
     let texts = args.from(3).map(|text| ids::parse(text, 0));
     let mut ids = texts.collect::<Result<Vec<_>, _>>()?;
-    ids.retain(|id| group.pending().contains_key(id));
+    ids.retain(|id| group.pending().contains(*id));
     let mut acknowledged = 0;
     if !ids.is_empty()
         && let Some(group) = ctx.object::<Stream>(found).and_then(|s| s.group_mut(name))
@@ -148,15 +148,14 @@ fn summary(group: &Group, reply: &mut Reply<'_>) {
     let pending = group.pending();
     reply.array(4);
     reply.int(pending.len() as i64);
-    let (Some((first, _)), Some((last, _))) = (pending.first_key_value(), pending.last_key_value())
-    else {
+    let (Some(first), Some(last)) = (pending.first(), pending.last()) else {
         reply.null();
         reply.null();
         reply.null_array();
         return;
     };
-    replies::id(reply, *first);
-    replies::id(reply, *last);
+    replies::id(reply, first);
+    replies::id(reply, last);
     let busy = || group.consumers().filter(|one| !one.pending().is_empty());
     reply.array(busy().count());
     for consumer in busy() {
@@ -169,26 +168,24 @@ fn summary(group: &Group, reply: &mut Reply<'_>) {
 fn list(group: &Group, filter: &Filter<'_>, now: i64, reply: &mut Reply<'_>) {
     let idle = |pending: &Pending| now.saturating_sub(pending.delivered_at);
     let passes = |pending: &Pending| filter.min_idle <= 0 || idle(pending) >= filter.min_idle;
+    let inside = |id: &StreamId| *id <= filter.end;
     let mut found: Vec<(StreamId, Pending)> = Vec::new();
-    if filter.start <= filter.end {
-        let range = filter.start..=filter.end;
-        match filter.consumer {
-            None => {
-                let all = group
-                    .pending()
-                    .range(range)
-                    .map(|(id, pending)| (*id, *pending));
-                found.extend(all.filter(|(_, one)| passes(one)).take(filter.count));
-            }
-            Some(name) => {
-                let place = group.find_consumer(name);
-                let own = place.and_then(|place| group.consumer(place));
-                let ids = own
-                    .into_iter()
-                    .flat_map(|own| own.pending().range(range.clone()));
-                let all = ids.filter_map(|id| Some((*id, *group.pending().get(id)?)));
-                found.extend(all.filter(|(_, one)| passes(one)).take(filter.count));
-            }
+    match filter.consumer {
+        None => {
+            let all = group.pending().from(filter.start);
+            let all = all.map(|(id, pending)| (id, *pending));
+            let all = all.take_while(|(id, _)| inside(id));
+            found.extend(all.filter(|(_, one)| passes(one)).take(filter.count));
+        }
+        Some(name) => {
+            let place = group.find_consumer(name);
+            let own = place.and_then(|place| group.consumer(place));
+            let ids = own
+                .into_iter()
+                .flat_map(|own| own.pending().from(filter.start));
+            let ids = ids.map(|(id, ())| id).take_while(inside);
+            let all = ids.filter_map(|id| Some((id, *group.pending().get(id)?)));
+            found.extend(all.filter(|(_, one)| passes(one)).take(filter.count));
         }
     }
     reply.array(found.len());

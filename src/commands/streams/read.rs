@@ -381,7 +381,12 @@ impl Reading<'_, '_, '_> {
         let group = stream.group(self.group);
         let own = group.and_then(|group| group.consumer(consumer));
         let ids: Vec<StreamId> = match (own, after.next()) {
-            (Some(own), Some(start)) => own.pending().range(start..).take(count).copied().collect(),
+            (Some(own), Some(start)) => own
+                .pending()
+                .from(start)
+                .map(|(id, ())| id)
+                .take(count)
+                .collect(),
             _ => Vec::new(),
         };
         body.array(ids.len());
@@ -413,7 +418,7 @@ impl Reading<'_, '_, '_> {
         if let Some(group) = stream.group_mut(self.group) {
             last_id = group.last_id;
             for id in ids {
-                let before = group.pending().get(id);
+                let before = group.pending().get(*id);
                 let deliveries = before.map_or(0, |pending| pending.deliveries) + 1;
                 let pending = Pending {
                     delivered_at: now,

@@ -1,9 +1,10 @@
 //! Consumer groups: what was delivered to whom.
 
+use super::by_id::ById;
 use super::id::StreamId;
 use super::map_bytes;
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A consumer's place in its group.
 pub type ConsumerIndex = u32;
@@ -15,7 +16,7 @@ pub struct Group {
     pub last_id: StreamId,
     /// How many entries it has read, as far as that is known.
     pub entries_read: Option<u64>,
-    pending: BTreeMap<StreamId, Pending>,
+    pending: ById<Pending>,
     by_name: BTreeMap<Box<[u8]>, ConsumerIndex>,
     /// Places of consumers that are gone are used again.
     consumers: Vec<Option<Consumer>>,
@@ -41,7 +42,7 @@ pub struct Consumer {
     /// When it was given something last.
     pub active_at: Option<i64>,
     name: Box<[u8]>,
-    pending: BTreeSet<StreamId>,
+    pending: ById<()>,
 }
 
 impl Consumer {
@@ -51,7 +52,7 @@ impl Consumer {
     }
 
     /// What it has not acknowledged.
-    pub fn pending(&self) -> &BTreeSet<StreamId> {
+    pub fn pending(&self) -> &ById<()> {
         &self.pending
     }
 }
@@ -66,7 +67,7 @@ impl Group {
     }
 
     /// What was delivered and not acknowledged.
-    pub fn pending(&self) -> &BTreeMap<StreamId, Pending> {
+    pub fn pending(&self) -> &ById<Pending> {
         &self.pending
     }
 
@@ -107,7 +108,7 @@ impl Group {
             name: name.into(),
             seen_at: Cell::new(now),
             active_at: None,
-            pending: BTreeSet::new(),
+            pending: ById::default(),
         };
         let free = match self.by_name.len() < self.consumers.len() {
             true => self.consumers.iter().position(Option::is_none),
@@ -126,7 +127,7 @@ impl Group {
     pub fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
         let place = self.by_name.remove(name)?;
         let consumer = self.consumers.get_mut(place as usize)?.take()?;
-        for id in &consumer.pending {
+        for (id, ()) in consumer.pending.iter() {
             self.pending.remove(id);
         }
         Some(consumer.pending.len())
@@ -140,31 +141,31 @@ impl Group {
                 return;
             }
             if let Some(before) = self.consumer_mut(old.consumer) {
-                before.pending.remove(&id);
+                before.pending.remove(id);
             }
         }
         if let Some(consumer) = self.consumer_mut(pending.consumer) {
-            consumer.pending.insert(id);
+            consumer.pending.insert(id, ());
         }
     }
 
     /// Acknowledges an entry; whether it was pending.
     pub fn acknowledge(&mut self, id: StreamId) -> bool {
-        let Some(pending) = self.pending.remove(&id) else {
+        let Some(pending) = self.pending.remove(id) else {
             return false;
         };
         if let Some(consumer) = self.consumer_mut(pending.consumer) {
-            consumer.pending.remove(&id);
+            consumer.pending.remove(id);
         }
         true
     }
 
     /// Bytes in memory besides its own size.
     pub fn mem_bytes(&self) -> usize {
-        let consumers = self.consumers().map(|consumer| {
-            2 * consumer.name.len() + map_bytes::<StreamId, ()>(consumer.pending.len())
-        });
-        map_bytes::<StreamId, Pending>(self.pending.len())
+        let consumers = self
+            .consumers()
+            .map(|consumer| 2 * consumer.name.len() + consumer.pending.mem_bytes());
+        self.pending.mem_bytes()
             + map_bytes::<Box<[u8]>, ConsumerIndex>(self.by_name.len())
             + self.consumers.capacity() * size_of::<Option<Consumer>>()
             + consumers.sum::<usize>()

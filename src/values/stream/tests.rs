@@ -172,15 +172,44 @@ proptest! {
             let both: BTreeMap<StreamId, Vec<u8>> = group
                 .pending()
                 .iter()
-                .map(|(id, pending)| (*id, group.consumer_name(pending).to_vec()))
+                .map(|(id, pending)| (id, group.consumer_name(pending).to_vec()))
                 .collect();
             prop_assert_eq!(&both, &model);
             let mut own = BTreeMap::new();
             for consumer in group.consumers() {
-                own.extend(consumer.pending().iter().map(|id| (*id, consumer.name().to_vec())));
+                own.extend(consumer.pending().iter().map(|(id, ())| (id, consumer.name().to_vec())));
             }
             prop_assert_eq!(&own, &model);
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn runs_by_identity_are_a_map(
+        steps in prop::collection::vec((0u8..8, 0u64..400, 0u64..400), 1..600),
+    ) {
+        let (mut runs, mut model) = (ById::default(), BTreeMap::new());
+        for (what, id, from) in steps {
+            // Mostly at the end, as entries are delivered.
+            let end = model.len() as u64 + 100;
+            let id = StreamId::new(if what < 3 { end } else { id }, 0);
+            if what < 6 {
+                prop_assert_eq!(runs.insert(id, from), model.insert(id, from));
+            } else {
+                prop_assert_eq!(runs.remove(id), model.remove(&id));
+            }
+            let from = StreamId::new(from, 0);
+            prop_assert_eq!(runs.get(from), model.get(&from));
+            prop_assert_eq!(runs.len(), model.len());
+            prop_assert_eq!(runs.first(), model.keys().next().copied());
+            prop_assert_eq!(runs.last(), model.keys().last().copied());
+            let rest: Vec<_> = runs.from(from).map(|(id, value)| (id, *value)).collect();
+            let expected: Vec<_> = model.range(from..).map(|(id, value)| (*id, *value)).collect();
+            prop_assert_eq!(rest, expected);
+        }
+        let all: Vec<_> = runs.iter().map(|(id, value)| (id, *value)).collect();
+        prop_assert_eq!(all, model.into_iter().collect::<Vec<_>>());
     }
 }
 
