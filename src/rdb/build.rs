@@ -11,6 +11,7 @@ use crate::values::hash::{
 use crate::values::list::{self, List, ListRef};
 use crate::values::packed::{EditBuf, Encoded};
 use crate::values::set::{self, OwnedSet};
+use crate::values::sorted_set::{self, OwnedSortedSet};
 use std::sync::Arc;
 
 /// The entry of a key with this value, in the encoding that the settings ask for.
@@ -31,7 +32,9 @@ pub fn entry_of(
         Value::Hash(fields, expiries) => hash_entry(key, expires_at, &fields, &expiries, settings),
         Value::List(elements) => Ok(list_entry(key, expires_at, &elements, settings)),
         Value::Set(members) => set_entry(key, expires_at, &members, settings),
-        Value::SortedSet(..) => Err("sorted sets cannot be held by this version of Lockstep"),
+        Value::SortedSet(members, scores) => {
+            sorted_set_entry(key, expires_at, &members, &scores, settings)
+        }
         Value::Stream(value) => {
             let stream = Box::new(stream_of(&value)?);
             Ok(Entry::new(key, expires_at, Payload::Stream(stream)))
@@ -46,6 +49,32 @@ fn string_entry(key: &[u8], expires_at: Option<i64>, text: Vec<u8>) -> Entry {
         _ => string_payload(&text),
     };
     Entry::new(key, expires_at, payload)
+}
+
+fn sorted_set_entry(
+    key: &[u8],
+    expires_at: Option<i64>,
+    members: &Strings,
+    scores: &[f64],
+    settings: &Settings,
+) -> Result<Entry, Fault> {
+    let limits = sorted_set::Limits {
+        max_entries: settings.zset_max_listpack_entries,
+        max_value: settings.zset_max_listpack_value,
+    };
+    let longest = members.iter().map(<[u8]>::len).max().unwrap_or(0);
+    let mut set = OwnedSortedSet::for_members(members.len(), longest, limits);
+    for (member, score) in members.iter().zip(scores) {
+        if set.as_ref().score(member).is_some() {
+            return Err("a member occurs twice");
+        }
+        set.insert(member, *score, limits);
+    }
+    let payload = match set {
+        OwnedSortedSet::Packed(ref bytes) => Payload::Inline(Kind::SortedSetPacked, bytes),
+        OwnedSortedSet::Full(set) => Payload::SortedSet(set),
+    };
+    Ok(Entry::new(key, expires_at, payload))
 }
 
 fn list_entry(

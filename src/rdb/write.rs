@@ -15,6 +15,7 @@ use crate::values::hash::HashRef;
 use crate::values::list::ListRef;
 use crate::values::packed::{self, Element, Encoded};
 use crate::values::set::{self, SetRef};
+use crate::values::sorted_set::SortedSetRef;
 use std::ops::Range;
 
 /// For whom RDB data is written.
@@ -58,6 +59,7 @@ impl<'a> Object<'a> {
                 codes::SET_LISTPACK
             }
             ValueRef::SetPacked(_) | ValueRef::SetTable(_) => codes::SET,
+            ValueRef::SortedSetPacked(_) if target.knows_listpacks() => codes::ZSET_LISTPACK,
             ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => codes::ZSET_2,
             ValueRef::Stream(_) => kind_of_stream(target),
         };
@@ -117,7 +119,8 @@ impl<'a> Object<'a> {
             }
             ValueRef::SetPacked(bytes) => put_members(out, SetRef::Packed(bytes), compress),
             ValueRef::SetTable(table) => put_members(out, SetRef::Table(table), compress),
-            ValueRef::SortedSetPacked(_) | ValueRef::SortedSet(_) => put_length(out, 0),
+            ValueRef::SortedSetPacked(bytes) => self.sorted_set(out, SortedSetRef::Packed(bytes)),
+            ValueRef::SortedSet(set) => self.sorted_set(out, SortedSetRef::Full(set)),
             ValueRef::Stream(stream) => put_stream(out, stream, self.kind, self.target),
         }
     }
@@ -144,6 +147,27 @@ impl<'a> Object<'a> {
         nodes.end_pack();
         let count = nodes.count.to_be_bytes();
         out[count_at..count_at + 4].copy_from_slice(&count);
+    }
+
+    /// A sorted set as a listpack of members and scores, or member by member.
+    fn sorted_set(&self, out: &mut Vec<u8>, set: SortedSetRef<'_>) {
+        let compress = self.target.compress;
+        if self.kind == codes::ZSET_LISTPACK {
+            let mut pack = ListpackBuf::with_capacity(set.len() * 16);
+            for (member, score) in set.iter() {
+                pack.push(member);
+                // A whole number becomes an integer, as every text that is one.
+                let text = crate::number::format_double(score);
+                pack.push(Element::Str(text.as_bytes()));
+            }
+            put_string(out, &pack.finish(), compress);
+            return;
+        }
+        put_length(out, set.len() as u64);
+        for (member, score) in set.iter() {
+            put_element(out, member, compress);
+            out.extend_from_slice(&score.to_le_bytes());
+        }
     }
 
     /// A hash field by field.
