@@ -87,6 +87,15 @@ pub fn extract(spec: &CommandSpec, args: Args<'_>) -> Result<Vec<KeyAt>, KeyErro
             Err(_) => return Ok(Vec::new()),
         }
     }
+    if spec.name == "sort"
+        && let Some(at) = (2..args.len() - 1).rev().find(|i| args.is(*i, "store"))
+    {
+        // The keyword may stand anywhere; the last one counts.
+        found.push(KeyAt {
+            index: at + 1,
+            flags: KeyFlags::of("OW update"),
+        });
+    }
     if found.is_empty() && mandatory {
         return Err(KeyError::Invalid);
     }

@@ -27,6 +27,7 @@ pub mod sample_calls;
 pub mod scripting;
 pub mod server;
 pub mod sets;
+pub mod sort;
 pub mod sorted_sets;
 pub mod spec;
 pub mod streams;

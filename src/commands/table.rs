@@ -19,6 +19,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     super::bitmaps::COMMANDS,
     super::hyperloglog::COMMANDS,
     super::generic::COMMANDS,
+    super::sort::COMMANDS,
     super::expire::COMMANDS,
     super::databases::COMMANDS,
     super::introspection::COMMANDS,

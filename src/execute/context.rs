@@ -278,6 +278,12 @@ impl<'a> ReadContext<'a> {
             .transpose()
     }
 
+    /// Says that keys follow which are no arguments: keys are told apart by where they lie,
+    /// and one that is made up may lie where another has lain.
+    pub fn made_up_key(&self) {
+        self.hashes.clear();
+    }
+
     /// Whether expired keys and fields are deleted here, or only hidden.
     pub fn may_expire(&self) -> bool {
         self.may_expire
@@ -400,6 +406,12 @@ impl<'a> WriteContext<'a> {
     /// The settings.
     pub fn settings(&self) -> &'a Settings {
         self.settings
+    }
+
+    /// Says that keys follow which are no arguments: keys are told apart by where they lie,
+    /// and one that is made up may lie where another has lain.
+    pub fn made_up_key(&self) {
+        self.hashes.clear();
     }
 
     /// Whether expired keys and fields are deleted here, or only hidden.

@@ -132,7 +132,8 @@ fn add_sorted(sha: &mut Sha1, set: SortedSetRef<'_>) {
     sha.update(b"zset");
     for (member, score) in set.iter() {
         add(sha, member.text(&mut itoa::Buffer::new()));
-        sha.update(score.to_le_bytes());
+        // A zero may have lost its sign in one encoding.
+        sha.update((score + 0.0).to_le_bytes());
     }
 }
 
