@@ -5,6 +5,7 @@
 
 use super::handler::Handler;
 use super::spec::{CommandSpec, Flags, Group, KeySpec};
+use crate::config::NotifyClass;
 use crate::execute::{Effect, Origin, ReadContext, WriteContext};
 use crate::number::parse_i64;
 use crate::protocol::{Args, Reply, WireError, errors};
@@ -222,11 +223,13 @@ fn set_expiry(
     // What comes from the log is not judged by the clock: its deletion is in the log too.
     if at <= ctx.now() && ctx.origin() == Origin::Client {
         ctx.remove(found);
+        ctx.notify(NotifyClass::GENERIC, "del", key);
         ctx.effect(2).arg(b"DEL").arg(key);
         return Ok(Effect::Rewritten);
     }
     ctx.mark_used(found);
     ctx.set_expiry(found, Some(at));
+    ctx.notify(NotifyClass::GENERIC, "expire", key);
     ctx.effect(3).arg(b"PEXPIREAT").arg(key).int(at);
     Ok(Effect::Rewritten)
 }
@@ -286,6 +289,7 @@ fn persist(
         Some(found) if ctx.entry(found).expiry().is_some() => {
             ctx.mark_used(found);
             ctx.set_expiry(found, None);
+            ctx.notify(NotifyClass::GENERIC, "persist", args.at(1));
             reply.int(1);
             Ok(Effect::AsReceived)
         }

@@ -146,6 +146,8 @@ pub struct ReadContext<'a> {
     pub(super) touches: bool,
     /// Expired keys that were met; the executor deletes them.
     pub(super) met_expired: &'a RefCell<MetExpired>,
+    /// Keyspace events that somebody may want to hear of.
+    pub(super) events: &'a RefCell<Vec<KeyEvent>>,
     pub(super) hits: Cell<(u64, u64)>,
 }
 
@@ -195,6 +197,7 @@ impl<'a> ReadContext<'a> {
             }
             None => {
                 self.hits.set((hits, misses + 1));
+                self.notify_miss(key);
                 None
             }
         }
@@ -215,6 +218,9 @@ impl<'a> ReadContext<'a> {
             Some(_) => (hits + 1, misses),
             None => (hits, misses + 1),
         });
+        if entry.is_none() {
+            self.notify_miss(key);
+        }
         entry
     }
 
@@ -303,7 +309,11 @@ impl<'a> ReadContext<'a> {
     pub fn met_expired(&self, key: &[u8]) {
         if self.may_expire {
             let met = (self.db, key.into(), Met::Key);
-            self.met_expired.borrow_mut().push(met);
+            let mut all = self.met_expired.borrow_mut();
+            if !all.contains(&met) {
+                all.push(met);
+                self.notify_expired(key);
+            }
         }
     }
 
@@ -481,7 +491,10 @@ impl<'a> WriteContext<'a> {
                 self.hits.0 += 1;
                 self.mark_used(found);
             }
-            None => self.hits.1 += 1,
+            None => {
+                self.hits.1 += 1;
+                self.notify(NotifyClass::KEY_MISS, "keymiss", key);
+            }
         }
         found
     }
@@ -622,7 +635,10 @@ impl<'a> WriteContext<'a> {
     /// Sets `key` to a value, whatever it held.
     pub fn put(&mut self, key: &[u8], payload: Payload<'_>, expiry: Expiry) {
         match self.find_for_overwrite(key) {
-            Some(found) => self.replace(found, payload, expiry),
+            Some(found) => {
+                self.notify_overwritten(found, key, &payload);
+                self.replace(found, payload, expiry);
+            }
             None => {
                 let at = match expiry {
                     Expiry::At(at) => Some(at),
@@ -641,6 +657,11 @@ impl<'a> WriteContext<'a> {
         expiry: Option<UnixMs>,
         payload: Payload<'_>,
     ) {
+        self.put_in(db, key, expiry, payload);
+        self.notify_in(db, NotifyClass::NEW, "new", key);
+    }
+
+    fn put_in(&mut self, db: DbIndex, key: &[u8], expiry: Option<UnixMs>, payload: Payload<'_>) {
         let hash = self.hashes.hash(key);
         let (now, settings) = (self.now, self.settings);
         let mut entry = Entry::new(key, expiry, payload);
@@ -668,6 +689,7 @@ impl<'a> WriteContext<'a> {
     pub fn insert_entry(&mut self, db: DbIndex, entry: Entry) {
         let hash = hash(entry.view().key());
         self.drop_hidden(db, hash, entry.view().key());
+        self.notify_in(db, NotifyClass::NEW, "new", entry.view().key());
         let shard = self.locked.shard_mut(db, shard_of(hash));
         shard.insert_entry(hash, entry, self.now);
     }
@@ -685,7 +707,7 @@ impl<'a> WriteContext<'a> {
                 Expiry::Clear => None,
                 Expiry::At(at) => Some(at),
             };
-            self.insert(found.db, &key, at, payload);
+            self.put_in(found.db, &key, at, payload);
             // The key's copy is freed here: its address says nothing from now on.
             self.hashes.clear();
             return;
@@ -793,25 +815,6 @@ impl<'a> WriteContext<'a> {
         self.locked
             .shard_mut(found.db, found.shard)
             .hint(found.hash, due, now);
-    }
-
-    /// Notes a keyspace event, in the client's database.
-    #[inline]
-    pub fn notify(&mut self, class: NotifyClass, event: &'static str, key: &[u8]) {
-        self.notify_in(self.db, class, event, key);
-    }
-
-    /// Notes a keyspace event, in another database.
-    #[inline]
-    pub fn notify_in(&mut self, db: DbIndex, class: NotifyClass, event: &'static str, key: &[u8]) {
-        if self.settings.notify.intersects(class) {
-            self.events.push(KeyEvent::new(db, event, key));
-        }
-    }
-
-    /// Notes that a database was emptied: no key is what clients may have cached.
-    pub fn note_flush(&mut self) {
-        *self.flushed = true;
     }
 
     /// Counts hash fields that were deleted because they had expired.

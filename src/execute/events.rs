@@ -39,7 +39,7 @@ impl KeyEvent {
 #[cold]
 pub(super) fn publish(frame: &Frame<'_>, scratch: &mut Scratch, offset: u64) {
     let server = frame.server;
-    let (events, outbox) = (&mut scratch.events, &mut scratch.outbox);
+    let (events, outbox) = (scratch.events.get_mut(), &mut scratch.outbox);
     if server.pubsub.is_silent() {
         events.clear();
         return;

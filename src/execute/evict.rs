@@ -42,7 +42,8 @@ pub fn evict(
     };
     scratch.effects.command(db, 2).arg(b"DEL").arg(key);
     if settings.notify.contains(NotifyClass::EVICTED) {
-        scratch.events.push(KeyEvent::new(db, "evicted", key));
+        let events = scratch.events.get_mut();
+        events.push(KeyEvent::new(db, "evicted", key));
     }
     commit(&frame, &mut locked, scratch);
     serve_and_unlock(&frame, locked, scratch);

@@ -20,6 +20,7 @@ mod evict;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod hash_cache;
+mod notify;
 mod populate;
 mod run;
 mod script;

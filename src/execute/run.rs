@@ -10,7 +10,6 @@ use crate::commands;
 use crate::commands::handler::{Handler, ReadFn, Scope, WriteFn};
 use crate::commands::key_positions;
 use crate::commands::spec::CommandSpec;
-use crate::config::NotifyClass;
 use crate::keyspace::{DbIndex, Keyspace, Locked, shard_of};
 use crate::protocol::{Args, Reply, WireError};
 use crate::pubsub::{Broadcast, Outbox};
@@ -26,7 +25,7 @@ pub struct Scratch {
     pub(super) expired: RefCell<MetExpired>,
     pub(super) garbage: Vec<Garbage>,
     /// Keyspace events of the command.
-    pub(super) events: Vec<KeyEvent>,
+    pub(super) events: RefCell<Vec<KeyEvent>>,
     /// Whether the command has emptied a database.
     pub(super) flushed: bool,
     pub(super) places: Vec<(DbIndex, usize)>,
@@ -193,6 +192,7 @@ pub(super) fn read(
             may_expire: frame.may_expire,
             touches: frame.touches,
             met_expired: &scratch.expired,
+            events: &scratch.events,
             hits: Cell::new((0, 0)),
         };
         let result = handler(&context, args, reply);
@@ -251,7 +251,7 @@ pub(super) fn write_context<'a>(
         expired: 0,
         expired_fields: 0,
         garbage: &mut scratch.garbage,
-        events: &mut scratch.events,
+        events: scratch.events.get_mut(),
         may_block: frame.may_block,
         blocks: &mut scratch.blocks,
         flushed: &mut scratch.flushed,
@@ -282,9 +282,6 @@ fn delete_expired(frame: &Frame<'_>, locked: &mut Locked<'static>, scratch: &mut
         if shard.entry(slot).expiry().is_some_and(|at| at <= frame.now) {
             scratch.garbage.push(Box::new(shard.remove(slot)));
             scratch.effects.command(db, 2).arg(b"DEL").arg(&key);
-            if frame.settings.notify.contains(NotifyClass::EXPIRED) {
-                scratch.events.push(KeyEvent::new(db, "expired", &key));
-            }
             frame.server.stats.count_expired(1);
         }
     }
@@ -350,7 +347,7 @@ pub(super) fn tell(
         }
         events::invalidate(frame.server, locked, scratch);
     }
-    if !scratch.events.is_empty() {
+    if !scratch.events.get_mut().is_empty() {
         let shown = if offset > 0 { offset } else { newest(locked) };
         events::publish(frame, scratch, shown);
     }

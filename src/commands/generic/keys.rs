@@ -1,5 +1,6 @@
 //! Counting, removing and describing keys.
 
+use crate::config::NotifyClass;
 use crate::execute::{Effect, ReadContext, WriteContext};
 use crate::protocol::{Args, Reply, WireError};
 
@@ -9,8 +10,14 @@ pub(super) fn del(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    let deleted = args.from(1).filter(|key| ctx.delete(key)).count();
-    reply.int(deleted as i64);
+    let mut deleted = 0;
+    for key in args.from(1) {
+        if ctx.delete(key) {
+            ctx.notify(NotifyClass::GENERIC, "del", key);
+            deleted += 1;
+        }
+    }
+    reply.int(deleted);
     Ok(match deleted {
         0 => Effect::None,
         _ => Effect::AsReceived,

@@ -1,8 +1,9 @@
 //! Giving a value another key or another database, or both to a copy of it.
 
 use crate::commands::arguments::{Arguments, db_index};
+use crate::config::NotifyClass;
 use crate::execute::{Effect, WriteContext};
-use crate::keyspace::DbIndex;
+use crate::keyspace::{DbIndex, Kind};
 use crate::protocol::{Args, Reply, WireError, errors};
 
 /// `RENAME key newkey`
@@ -17,8 +18,10 @@ pub(super) fn rename(
     if from == to {
         return Ok(Effect::None);
     }
+    let old = ctx.find(to).map(|found| ctx.entry(found).kind());
     ctx.delete(to);
     put_under(ctx, from, to);
+    notify_replaced(ctx, ctx.db(), to, old);
     Ok(Effect::AsReceived)
 }
 
@@ -45,6 +48,17 @@ fn put_under(ctx: &mut WriteContext<'_>, from: &[u8], to: &[u8]) {
     if let Some(found) = ctx.find(from) {
         let entry = ctx.take(found).renamed(to);
         ctx.insert_entry(ctx.db(), entry);
+        ctx.notify(NotifyClass::GENERIC, "rename_from", from);
+        ctx.notify(NotifyClass::GENERIC, "rename_to", to);
+    }
+}
+
+/// Notes that a key which is there now has taken the place of one of another kind, if there
+/// was one.
+fn notify_replaced(ctx: &mut WriteContext<'_>, db: DbIndex, key: &[u8], old: Option<Kind>) {
+    let new = ctx.find_in(db, key).map(|found| ctx.entry(found).kind());
+    if let (Some(old), Some(new)) = (old, new) {
+        ctx.notify_replaced(db, key, old.type_name(), new.type_name());
     }
 }
 
@@ -66,6 +80,8 @@ pub(super) fn move_key(
     if let Some(found) = ctx.find(key) {
         let entry = ctx.take(found);
         ctx.insert_entry(target, entry);
+        ctx.notify(NotifyClass::GENERIC, "move_from", key);
+        ctx.notify_in(target, NotifyClass::GENERIC, "move_to", key);
     }
     reply.int(1);
     Ok(Effect::AsReceived)
@@ -114,10 +130,12 @@ fn copy_to(
     if ctx.find_used(from).is_none() {
         return false;
     }
+    let mut old = None;
     if let Some(occupied) = ctx.find_in(target, to) {
         if !replace {
             return false;
         }
+        old = Some(ctx.entry(occupied).kind());
         ctx.remove(occupied);
     }
     let Some(found) = ctx.find(from) else {
@@ -125,5 +143,7 @@ fn copy_to(
     };
     let entry = ctx.entry(found).copied(to);
     ctx.insert_entry(target, entry);
+    ctx.notify_in(target, NotifyClass::GENERIC, "copy_to", to);
+    notify_replaced(ctx, target, to, old);
     true
 }

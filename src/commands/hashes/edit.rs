@@ -7,6 +7,7 @@
 //! What must stay true: nothing of an existing hash is touched by looking at it, because
 //! touching tells the clients that watch the key.
 
+use crate::config::NotifyClass;
 use crate::execute::{Found, Origin, WriteContext};
 use crate::keyspace::{Kind, Payload};
 use crate::protocol::WireError;
@@ -144,6 +145,7 @@ impl<'c, 'a, 'k> HashEdit<'c, 'a, 'k> {
         let expired = self.get().find(name).is_some_and(|f| !f.is_live(now));
         if expired && self.delete(name) {
             self.ctx.effect(3).arg(b"HDEL").arg(self.key).arg(name);
+            self.ctx.notify(NotifyClass::HASH, "hexpired", self.key);
             self.ctx.count_expired_fields(1);
         }
     }
@@ -159,12 +161,36 @@ impl<'c, 'a, 'k> HashEdit<'c, 'a, 'k> {
         for name in &names {
             self.ctx.effect(3).arg(b"HDEL").arg(self.key).arg(name);
         }
+        if !names.is_empty() {
+            self.ctx.notify(NotifyClass::HASH, "hexpired", self.key);
+        }
         self.ctx.count_expired_fields(names.len() as u64);
     }
 
-    /// Ends the edit.
+    /// Ends the edit, and tells those who listen of `events`; and that the hash is gone, if it
+    /// is.
+    #[inline]
+    pub(super) fn close_with(self, events: &[&'static str]) {
+        let had_place = matches!(self.place, Place::Found(_));
+        let gone = had_place && self.get().is_empty();
+        let key = self.key;
+        let ctx = self.finish();
+        for event in events {
+            ctx.notify(NotifyClass::HASH, event, key);
+        }
+        if gone {
+            ctx.notify(NotifyClass::GENERIC, "del", key);
+        }
+    }
+
+    /// Ends the edit of which nobody need hear, unless the hash is gone.
     #[inline]
     pub(super) fn close(self) {
+        self.close_with(&[]);
+    }
+
+    #[inline]
+    fn finish(self) -> &'c mut WriteContext<'a> {
         let payload = match &self.place {
             Place::Found(found) => {
                 let found = *found;
@@ -176,9 +202,9 @@ impl<'c, 'a, 'k> HashEdit<'c, 'a, 'k> {
                 {
                     self.ctx.hint_expiry(found, due);
                 }
-                return;
+                return self.ctx;
             }
-            _ if self.get().is_empty() => return,
+            _ if self.get().is_empty() => return self.ctx,
             Place::Packed(bytes) => Payload::Inline(Kind::HashPacked, bytes),
             Place::PackedEx(bytes) => Payload::Inline(Kind::HashPackedEx, bytes),
             Place::Table(_) => {
@@ -186,11 +212,12 @@ impl<'c, 'a, 'k> HashEdit<'c, 'a, 'k> {
                     let db = self.ctx.db();
                     self.ctx.insert(db, self.key, None, Payload::Table(table));
                 }
-                return;
+                return self.ctx;
             }
         };
         let db = self.ctx.db();
         self.ctx.insert(db, self.key, None, payload);
+        self.ctx
     }
 
     /// Makes a change, after a conversion if the hash needs one.

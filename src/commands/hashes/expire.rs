@@ -74,7 +74,11 @@ fn set_expiry(
             }
         });
     }
-    edit.close();
+    edit.close_with(match (changed.is_empty(), past) {
+        (true, _) => &[],
+        (false, true) => &["hdel"],
+        (false, false) => &["hexpire"],
+    });
     Ok(expiry_effect(ctx, args.at(1), at, past, &changed))
 }
 
@@ -189,7 +193,11 @@ pub(super) fn hpersist(
             }
         });
     }
-    edit.close();
+    edit.close_with(if changed.is_empty() {
+        &[]
+    } else {
+        &["hpersist"]
+    });
     Ok(persist_effect(ctx, key, &changed))
 }
 

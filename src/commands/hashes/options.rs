@@ -5,6 +5,7 @@ use super::expire::{expiry_effect, fields_effect, is_past, persist_effect};
 use super::fields::{Clock, fields};
 use super::read::bulk_or_null;
 use super::texts;
+use crate::config::NotifyClass;
 use crate::execute::{Effect, WriteContext};
 use crate::number::parse_i64;
 use crate::protocol::{Args, Reply, WireError, errors};
@@ -29,7 +30,7 @@ pub(super) fn hgetdel(
             deleted.push(name);
         }
     }
-    edit.close();
+    edit.close_with(if deleted.is_empty() { &[] } else { &["hdel"] });
     Ok(fields_effect(ctx, &[b"HDEL", key], &deleted))
 }
 
@@ -76,7 +77,12 @@ pub(super) fn hgetex(
         }
         changed.push(name);
     }
-    edit.close();
+    edit.close_with(match (changed.is_empty(), past, at.is_some()) {
+        (true, ..) => &[],
+        (false, true, _) => &["hdel"],
+        (false, false, true) => &["hexpire"],
+        (false, false, false) => &["hpersist"],
+    });
     Ok(match at {
         Some(at) => expiry_effect(ctx, key, at, past, &changed),
         None => persist_effect(ctx, key, &changed),
@@ -111,7 +117,14 @@ pub(super) fn hsetex(
         // Nobody could ever see the values: what was there goes.
         let names = pairs.iter().step_by(2);
         let deleted: Vec<_> = names.filter(|name| edit.delete(name)).collect();
-        edit.close();
+        // To those who listen they were there for a moment.
+        if !exists {
+            edit.ctx.notify(NotifyClass::NEW, "new", key);
+        }
+        edit.close_with(&["hset", "hdel"]);
+        if !exists {
+            ctx.notify(NotifyClass::GENERIC, "del", key);
+        }
         return Ok(fields_effect(ctx, &[b"HDEL", key], &deleted));
     }
     let ttl = match options.expiry {
@@ -125,7 +138,10 @@ pub(super) fn hsetex(
             edit.set_expiry(pairs.at(i), Some(at));
         }
     }
-    edit.close();
+    edit.close_with(match options.expiry {
+        Expiry::At(_) => &["hset", "hexpire"],
+        Expiry::Keep | Expiry::Clear => &["hset"],
+    });
     Ok(options.effect(ctx, key))
 }
 

@@ -41,7 +41,7 @@ fn set_pairs(ctx: &mut WriteContext<'_>, args: Args<'_>, command: &str) -> Resul
     for i in (2..args.len()).step_by(2) {
         created += i64::from(edit.set(args.at(i), args.at(i + 1), Ttl::Drop));
     }
-    edit.close();
+    edit.close_with(&["hset"]);
     Ok(created)
 }
 
@@ -59,7 +59,7 @@ pub(super) fn hsetnx(
         return Ok(Effect::None);
     }
     edit.set(name, value, Ttl::Drop);
-    edit.close();
+    edit.close_with(&["hset"]);
     reply.int(1);
     Ok(Effect::AsReceived)
 }
@@ -75,7 +75,7 @@ pub(super) fn hdel(
     for name in args.from(2) {
         deleted += i64::from(edit.delete(name));
     }
-    edit.close();
+    edit.close_with(if deleted > 0 { &["hdel"] } else { &[] });
     reply.int(deleted);
     Ok(match deleted {
         0 => Effect::None,
@@ -99,7 +99,7 @@ pub(super) fn hincrby(
     };
     let new = old.checked_add(by).ok_or(errors::OVERFLOW)?;
     edit.set(name, itoa::Buffer::new().format(new).as_bytes(), ttl);
-    edit.close();
+    edit.close_with(&["hincrby"]);
     reply.int(new);
     Ok(Effect::AsReceived)
 }
@@ -132,7 +132,7 @@ pub(super) fn hincrbyfloat(
     let mut text = Vec::with_capacity(2 * MAX_INT_LEN);
     new.write_to(&mut text);
     edit.set(name, &text, ttl);
-    edit.close();
+    edit.close_with(&["hincrbyfloat"]);
     reply.bulk(&text);
     // The sum and not the addend, so that other arithmetic cannot come to another end.
     let effect = ctx.effect(7).arg(b"HSETEX").arg(key).arg(b"KEEPTTL");

@@ -1,5 +1,6 @@
 //! Strings that count.
 
+use crate::config::NotifyClass;
 use crate::execute::{Effect, Expiry, StringRef, WriteContext};
 use crate::keyspace::{Kind, Payload};
 use crate::number::{LongDouble, parse_i64};
@@ -53,6 +54,7 @@ fn add(
 ) -> Result<Effect, WireError> {
     let Some(found) = ctx.find(key) else {
         ctx.insert(ctx.db(), key, None, Payload::Int(by));
+        ctx.notify(NotifyClass::STRING, "incrby", key);
         reply.int(by);
         return Ok(Effect::AsReceived);
     };
@@ -68,6 +70,7 @@ fn add(
     } else {
         ctx.replace(found, Payload::Int(new), Expiry::Keep);
     }
+    ctx.notify(NotifyClass::STRING, "incrby", key);
     reply.int(new);
     Ok(Effect::AsReceived)
 }
@@ -99,6 +102,7 @@ pub(super) fn incrbyfloat(
         Some(found) => ctx.replace(found, payload, Expiry::Keep),
         None => ctx.insert(ctx.db(), key, None, payload),
     }
+    ctx.notify(NotifyClass::STRING, "incrbyfloat", key);
     reply.bulk(&text);
     // The result and not the sum: no node computes floats again.
     let effect = ctx.effect(4).arg(b"SET").arg(key);

@@ -1,6 +1,7 @@
 //! Several keys at once.
 
 use super::set::{Condition, SetOptions, store};
+use crate::config::NotifyClass;
 use crate::execute::{Effect, Expiry, ReadContext, WriteContext};
 use crate::number::parse_i64;
 use crate::protocol::{Args, Reply, WireError, errors};
@@ -98,5 +99,6 @@ fn check_pairs(args: Args<'_>, command: &str) -> Result<(), WireError> {
 fn set_pairs(ctx: &mut WriteContext<'_>, args: Args<'_>) {
     for i in (1..args.len()).step_by(2) {
         ctx.set_string(args.at(i), args.at(i + 1), Expiry::Clear);
+        ctx.notify(NotifyClass::STRING, "set", args.at(i));
     }
 }

@@ -3,6 +3,7 @@
 //! A string edited here counts as edited in place (`raw` to `OBJECT ENCODING`). It stays in
 //! its entry while it is short, and moves behind a counted pointer when it outgrows that.
 
+use crate::config::NotifyClass;
 use crate::execute::{
     Effect, Expiry, Found, INLINE_STRING, Origin, ReadContext, WriteContext, string_payload,
 };
@@ -61,12 +62,14 @@ pub(super) fn append(
     let (key, value) = (args.at(1), args.at(2));
     let Some(found) = ctx.find(key) else {
         ctx.insert(ctx.db(), key, None, string_payload(value));
+        ctx.notify(NotifyClass::STRING, "append", key);
         reply.int(value.len() as i64);
         return Ok(Effect::AsReceived);
     };
     let len = ctx.string_of(found)?.len();
     check_length(ctx, len as u64, value.len())?;
     write_at(ctx, found, len, value);
+    ctx.notify(NotifyClass::STRING, "append", key);
     reply.int((len + value.len()) as i64);
     Ok(Effect::AsReceived)
 }
@@ -99,6 +102,7 @@ pub(super) fn setrange(
             ctx.insert(ctx.db(), key, None, edited_payload(&mut bytes));
         }
     }
+    ctx.notify(NotifyClass::STRING, "setrange", key);
     reply.int(len.max(offset + value.len()) as i64);
     Ok(Effect::AsReceived)
 }

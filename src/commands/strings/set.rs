@@ -1,6 +1,7 @@
 //! One whole value: `SET` in all its forms, and what fetches and changes at once.
 
 use crate::commands::arguments::{Arguments, GivenExpiry, Unit};
+use crate::config::NotifyClass;
 use crate::execute::{Effect, Expiry, Found, Origin, ReadContext, WriteContext, string_payload};
 use crate::protocol::{Args, Reply, WireError, errors};
 use crate::time::UnixMs;
@@ -27,6 +28,7 @@ pub(super) fn set(
     let (key, value) = (args.at(1), args.at(2));
     if args.len() == 3 {
         ctx.set_string(key, value, Expiry::Clear);
+        ctx.notify(NotifyClass::STRING, "set", key);
         reply.ok();
         return Ok(Effect::AsReceived);
     }
@@ -181,11 +183,13 @@ pub(super) fn getex(
             return Ok(del_effect(ctx, key));
         }
         ctx.set_expiry(found, Some(at));
+        ctx.notify(NotifyClass::GENERIC, "expire", key);
         ctx.effect(3).arg(b"PEXPIREAT").arg(key).int(at);
         return Ok(Effect::Rewritten);
     }
     if persist && ctx.entry(found).expiry().is_some() {
         ctx.set_expiry(found, None);
+        ctx.notify(NotifyClass::GENERIC, "persist", key);
         ctx.effect(2).arg(b"PERSIST").arg(key);
         return Ok(Effect::Rewritten);
     }
@@ -333,15 +337,34 @@ pub(super) fn store(
     };
     if at.is_some_and(|at| is_past(ctx, at)) {
         // Nobody could ever see it: what was there goes, and that is the effect.
-        let Some(found) = found else {
-            return Effect::None;
+        // To those who listen it was there for a moment.
+        match found {
+            Some(found) => {
+                ctx.notify_overwritten(found, key, &string_payload(value));
+                ctx.remove(found);
+                ctx.effect(2).arg(b"DEL").arg(key);
+            }
+            None => ctx.notify(NotifyClass::NEW, "new", key),
+        }
+        ctx.notify(NotifyClass::STRING, "set", key);
+        ctx.notify(NotifyClass::GENERIC, "expire", key);
+        ctx.notify(NotifyClass::EXPIRED, "expired", key);
+        return match found {
+            Some(_) => Effect::Rewritten,
+            None => Effect::None,
         };
-        ctx.remove(found);
-        return del_effect(ctx, key);
     }
+    let payload = string_payload(value);
     match found {
-        Some(found) => ctx.replace(found, string_payload(value), expiry),
-        None => ctx.insert(ctx.db(), key, at, string_payload(value)),
+        Some(found) => {
+            ctx.notify_overwritten(found, key, &payload);
+            ctx.replace(found, payload, expiry);
+        }
+        None => ctx.insert(ctx.db(), key, at, payload),
+    }
+    ctx.notify(NotifyClass::STRING, "set", key);
+    if at.is_some() {
+        ctx.notify(NotifyClass::GENERIC, "expire", key);
     }
     let extra = match expiry {
         Expiry::Clear => 0,
@@ -363,5 +386,6 @@ pub(super) fn store(
 
 fn del_effect(ctx: &mut WriteContext<'_>, key: &[u8]) -> Effect {
     ctx.effect(2).arg(b"DEL").arg(key);
+    ctx.notify(NotifyClass::GENERIC, "del", key);
     Effect::Rewritten
 }

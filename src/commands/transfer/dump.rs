@@ -83,6 +83,7 @@ pub(super) fn restore(
     })?;
     let mut entry = rdb::entry_of(key, expires_at, value, ctx.settings()).map_err(|_| BAD_DATA)?;
     reply.ok();
+    let old = ctx.find(key).map(|found| ctx.entry(found).kind());
     let replaced = ctx.delete(key);
     if ctx.origin() == Origin::Client && expires_at.is_some_and(|at| at <= ctx.now()) {
         return Ok(restored_too_late(ctx, key, replaced));
@@ -93,8 +94,12 @@ pub(super) fn restore(
         (None, Some(count)) => with_frequency(count, now, settings),
         (None, None) => created(now, settings),
     });
+    let new = entry.view().kind();
     ctx.insert_entry(ctx.db(), entry);
     ctx.notify(NotifyClass::GENERIC, "restore", key);
+    if let Some(old) = old {
+        ctx.notify_replaced(ctx.db(), key, old.type_name(), new.type_name());
+    }
     if expires_at.is_none() || options.absolute {
         return Ok(Effect::AsReceived);
     }
