@@ -12,6 +12,7 @@ use crate::commands::table::{self, Command};
 use crate::net::Client;
 use crate::observe::{self, LogKind};
 use crate::protocol::{Args, Reply, WireError, errors};
+use crate::replication::Role;
 use crate::server::{CommandClock, Server};
 use crate::time::{Duration, UnixMs};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -401,6 +402,18 @@ fn subscriber_gate(command: &Command) -> Result<(), WireError> {
     )))
 }
 
+/// Sends a client that understands it from this replica to the primary.
+#[cold]
+fn redirect(server: &Server, client: &Client, flags: Flags) -> Result<(), WireError> {
+    let reads = flags.contains(Flags::READONLY) && !client.reads_here;
+    match server.replication.role() {
+        Role::Replica(primary) if reads || flags.contains(Flags::WRITE) => Err(WireError::new(
+            format!("REDIRECT {}:{}", primary.host, primary.port),
+        )),
+        _ => Ok(()),
+    }
+}
+
 #[cold]
 fn node_gates(
     server: &Server,
@@ -410,6 +423,9 @@ fn node_gates(
     gates: u32,
 ) -> Result<(), WireError> {
     let flags = command.spec.flags;
+    if gates & Gates::READ_ONLY != 0 && client.redirects {
+        redirect(server, client, flags)?;
+    }
     let exec_has = |flag| args.is(0, "exec") && client.transaction.any_flag(flag);
     let writes = flags.contains(Flags::WRITE) || exec_has(Flags::WRITE);
     let grows = flags.contains(Flags::DENYOOM) || exec_has(Flags::DENYOOM);

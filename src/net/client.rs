@@ -40,6 +40,10 @@ pub struct Client {
     pub transaction: Transaction,
     /// `CLIENT NO-TOUCH`.
     pub no_touch: bool,
+    /// `CLIENT CAPA REDIRECT`: a replica sends it to the primary.
+    pub redirects: bool,
+    /// `READONLY`: all the same it reads from a replica.
+    pub reads_here: bool,
     /// Which replies it gets.
     pub reply_mode: ReplyMode,
     /// The acknowledgement level asked for with `CLIENT SYNC`; the server's if none.
@@ -83,6 +87,8 @@ impl Client {
             authenticated,
             transaction: Transaction::default(),
             no_touch: false,
+            redirects: false,
+            reads_here: false,
             reply_mode: ReplyMode::On,
             sync_level: None,
             last_write: 0,

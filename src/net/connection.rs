@@ -158,6 +158,7 @@ impl Connection {
             timed: false.into(),
             no_evict: false.into(),
             no_touch: false.into(),
+            redirects: false.into(),
             unix: matches!(stream, Stream::Unix(_)),
             killed: false.into(),
             unblock: 0.into(),

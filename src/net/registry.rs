@@ -72,6 +72,8 @@ pub struct ClientInfo {
     pub no_evict: AtomicBool,
     /// `CLIENT NO-TOUCH`.
     pub no_touch: AtomicBool,
+    /// `CLIENT CAPA REDIRECT`.
+    pub redirects: AtomicBool,
     /// Whether it came over a Unix socket.
     pub unix: bool,
     /// Set to end the connection; then wake it.

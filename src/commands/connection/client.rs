@@ -103,6 +103,35 @@ pub(super) fn no_evict(
     Ok(())
 }
 
+/// `CLIENT CAPA`, Valkey's: what is not known is passed over, so that clients can say what
+/// later servers understand.
+pub(super) fn capa(
+    context: &mut SessionContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    if (2..args.len()).any(|at| args.is(at, "redirect")) {
+        context.client.redirects = true;
+        context.client.info.redirects.store(true, Ordering::Relaxed);
+    }
+    reply.ok();
+    Ok(())
+}
+
+/// `CLIENT IMPORT-SOURCE`, Valkey's: it means something in import mode only, which there is
+/// not here. Nobody is a source, so that `OFF` says what is the case.
+pub(super) fn import_source(
+    _context: &mut SessionContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    if args.is(2, "off") {
+        reply.ok();
+        return Ok(());
+    }
+    Err(WireError::fixed("ERR Server is not in import mode"))
+}
+
 pub(super) fn no_touch(
     context: &mut SessionContext<'_>,
     args: Args<'_>,
@@ -185,6 +214,8 @@ const BAD_LEVEL: WireError =
 const HELP: &[&str] = &[
     "CACHING (YES|NO)",
     "    Choose whether the next command's keys are tracked.",
+    "CAPA <capability> [<capability> ...]",
+    "    Say what this client handles: REDIRECT, being sent from a replica to its primary.",
     "GETNAME",
     "    Show the name of this connection.",
     "GETREDIR",

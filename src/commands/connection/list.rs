@@ -1,10 +1,10 @@
 //! How connections are shown: `CLIENT LIST` and `CLIENT INFO`.
 
+use super::filter::{Asker, Filter};
 use crate::commands::table;
 use crate::execute::SessionContext;
 use crate::net::{ClientInfo, ClientKind};
-use crate::number::parse_i64;
-use crate::protocol::{Args, Reply, WireError, errors};
+use crate::protocol::{Args, Reply, WireError};
 use crate::pubsub::{Kind, TrackingFlags};
 use crate::time::UnixMs;
 use std::io::Write;
@@ -28,42 +28,22 @@ pub(super) fn list(
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     context.client.publish();
+    let filter = Filter::parse(context, args, Asker::List)?;
     let clients = &context.server.clients;
-    let chosen = if args.len() == 2 {
-        clients.all()
-    } else if args.is(2, "type") && args.len() == 4 {
-        let kind = client_kind(args.at(3))?;
-        let mut all = clients.all();
-        all.retain(|client| client.kind() == kind);
-        all
-    } else if args.is(2, "id") && args.len() > 3 {
-        let mut chosen = Vec::new();
-        for id in args.from(3) {
-            let id = parse_i64(id).ok_or(WireError::fixed("ERR Invalid client ID"))?;
-            let id = u64::try_from(id).ok();
-            chosen.extend(id.and_then(|id| clients.get(id)));
-        }
-        chosen
-    } else {
-        return Err(errors::SYNTAX);
+    let mut chosen = match filter.ids() {
+        Some(ids) => ids.iter().filter_map(|id| clients.get(*id)).collect(),
+        None => clients.all(),
     };
+    let own = context.client.id;
+    let spares_oneself = filter.spares_oneself.unwrap_or(false);
+    chosen
+        .retain(|client| !(spares_oneself && client.id == own) && filter.fits(client, context.now));
     let mut text = Vec::with_capacity(chosen.len() * 320);
     for client in &chosen {
         describe(client, context.now, &mut text);
     }
     verbatim(reply, &text);
     Ok(())
-}
-
-/// The kind of that name, as filters spell it.
-pub(super) fn client_kind(name: &[u8]) -> Result<ClientKind, WireError> {
-    match &*name.to_ascii_lowercase() {
-        b"normal" => Ok(ClientKind::Normal),
-        b"slave" | b"replica" => Ok(ClientKind::Replica),
-        b"master" => Ok(ClientKind::Primary),
-        b"pubsub" => Ok(ClientKind::PubSub),
-        _ => Err(WireError::quoting("ERR Unknown client type '", name, "'")),
-    }
 }
 
 /// One line. Fields for things that do not exist here (a reply buffer of fixed size) hold
@@ -120,7 +100,7 @@ fn describe(client: &ClientInfo, now: UnixMs, out: &mut Vec<u8>) {
 }
 
 /// The letters of Redis, in its order.
-fn flags(client: &ClientInfo) -> String {
+pub(super) fn flags(client: &ClientInfo) -> String {
     let mut flags = String::new();
     let mut flag = |on: bool, letter| {
         if on {

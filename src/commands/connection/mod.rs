@@ -1,11 +1,12 @@
 //! Commands about one connection, and `CLIENT`.
 //!
 //! `session` holds the small ones, `auth` logging in and the choice of the protocol,
-//! `client` what a connection says of itself, `list` how connections are shown, `kill` how
-//! they are ended, `pause` how they are made to wait, `tracking` client-side caching.
+//! `client` what a connection says of itself, `filter` which connections are meant, `list` how
+//! they are shown, `kill` how they are ended, `pause` how they are made to wait, `tracking` client-side caching.
 
 mod auth;
 mod client;
+mod filter;
 mod kill;
 mod list;
 mod pause;
@@ -16,7 +17,8 @@ use crate::commands::handler::Handler;
 use crate::commands::spec::{CommandSpec, Deprecated, Flags, Group};
 use auth::{auth, hello};
 use client::{
-    getname as client_getname, help as client_help, id as client_id, no_evict as client_no_evict,
+    capa as client_capa, getname as client_getname, help as client_help, id as client_id,
+    import_source as client_import_source, no_evict as client_no_evict,
     no_touch as client_no_touch, reply as client_reply, setinfo as client_setinfo,
     setname as client_setname, sync as client_sync,
 };
@@ -317,6 +319,28 @@ pub const COMMANDS: &[CommandSpec] = &[
                 summary: "Describes the tracking of the connection.",
                 complexity: "O(1)",
                 handler: Handler::Session(client_trackinginfo),
+                ..CONNECTION
+            },
+            CommandSpec {
+                name: "capa",
+                since: "8.0.0",
+                arity: -3,
+                flags: Flags::of("noscript loading stale allow_busy"),
+                syntax: "capability [capability ...]",
+                summary: "Says what the connection's client is able to handle.",
+                complexity: "O(1)",
+                handler: Handler::Session(client_capa),
+                ..CONNECTION
+            },
+            CommandSpec {
+                name: "import-source",
+                since: "8.1.0",
+                arity: 3,
+                flags: Flags::of("noscript loading stale"),
+                syntax: "<ON | OFF>{enabled}",
+                summary: "Marks the connection as one through which data is imported.",
+                complexity: "O(1)",
+                handler: Handler::Session(client_import_source),
                 ..CONNECTION
             },
             CommandSpec {

@@ -74,6 +74,7 @@ pub(super) fn reset(
     client.reply_mode = ReplyMode::On;
     client.sync_level = None;
     super::client::set_no_evict(client, false);
+    client.reads_here = false;
     super::client::set_no_touch(client, false);
     let mut names = client.info.names.lock();
     names.name.clear();
