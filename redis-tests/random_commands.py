@@ -187,6 +187,12 @@ GRAMMAR: list[tuple[str, int, list[str]]] = [
     ("ZINTER 2 KEY KEY WITHSCORES", 2, []),
     ("ZDIFF 2 KEY KEY WITHSCORES", 2, []),
     ("ZINTERCARD 2 KEY KEY [LIMIT SMALL]", 2, []),
+    # geo and SORT
+    ("GEOADD KEY [(NX|XX)] [CH] SMALL SMALL MEMBER", 3, []),
+    ("GEODIST KEY MEMBER MEMBER", 1, []),
+    ("GEOPOS KEY MEMBER", 1, []),
+    ("SORT KEY ALPHA [LIMIT SMALL SMALL] [(ASC|DESC)]", 2, []),
+    ("SORT KEY [DESC] ALPHA STORE KEY", 2, []),
     ("DEL <KEY>", 3, []),
     ("UNLINK <KEY>", 2, []),
     ("EXISTS <KEY>", 3, []),

@@ -12,6 +12,7 @@ pub mod connection;
 pub mod databases;
 pub mod expire;
 pub mod generic;
+pub mod geo;
 pub mod handler;
 pub mod hashes;
 pub mod hyperloglog;

@@ -15,6 +15,7 @@ static FAMILIES: &[&[CommandSpec]] = &[
     super::lists::COMMANDS,
     super::sets::COMMANDS,
     super::sorted_sets::COMMANDS,
+    super::geo::COMMANDS,
     super::streams::COMMANDS,
     super::bitmaps::COMMANDS,
     super::hyperloglog::COMMANDS,

@@ -1,6 +1,7 @@
 //! The data structures, ignorant of the server: no module here imports another room.
 
 pub mod bitmap;
+pub mod geohash;
 pub mod hash;
 pub mod hyperloglog;
 pub mod lcs;

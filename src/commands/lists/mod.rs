@@ -7,9 +7,9 @@
 //! it looked.
 
 mod blocking;
-pub(in crate::commands) mod edit;
+pub mod edit;
 mod elements;
-pub(in crate::commands) mod ends;
+pub mod ends;
 
 use super::handler::Handler;
 use super::spec::{CommandSpec, Deprecated, Flags, Group, KeySpec};

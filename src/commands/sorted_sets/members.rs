@@ -13,12 +13,15 @@ use crate::values::sorted_set::{NOTHING, SortedSetRef};
 
 /// The options of `ZADD`.
 #[derive(Clone, Copy, Default)]
-struct Options {
-    only_new: bool,
-    only_there: bool,
+pub(in crate::commands) struct Options {
+    /// Only members that are not there.
+    pub only_new: bool,
+    /// Only members that are there.
+    pub only_there: bool,
     greater: bool,
     less: bool,
-    changed: bool,
+    /// Changed members count, too.
+    pub changed: bool,
     increment: bool,
 }
 
@@ -79,7 +82,7 @@ pub(super) fn zadd(
         return Err(errors::SYNTAX);
     }
     options.check(pairs.len() / 2)?;
-    add(ctx, args.at(1), pairs, options, reply)
+    add(ctx, args.at(1), &scored(pairs)?, options, reply)
 }
 
 /// `ZINCRBY key increment member`
@@ -92,20 +95,27 @@ pub(super) fn zincrby(
         increment: true,
         ..Options::default()
     };
-    add(ctx, args.at(1), args.skip(2), options, reply)
+    add(ctx, args.at(1), &scored(args.skip(2))?, options, reply)
 }
 
-fn add(
+/// Scores and members as they alternate.
+fn scored(pairs: Args<'_>) -> Result<Vec<(f64, &[u8])>, WireError> {
+    let pair = |i| Some((parse_f64(pairs.at(2 * i))?, pairs.at(2 * i + 1)));
+    let pairs: Option<_> = (0..pairs.len() / 2).map(pair).collect();
+    pairs.ok_or(errors::NOT_A_FLOAT)
+}
+
+/// Adds members, of which there is at least one, or changes their scores.
+///
+/// # Errors
+/// `WRONGTYPE` for another type, or a sum that is no number.
+pub(in crate::commands) fn add(
     ctx: &mut WriteContext<'_>,
     key: &[u8],
-    pairs: Args<'_>,
+    pairs: &[(f64, &[u8])],
     options: Options,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    let count = pairs.len() / 2;
-    let scores = (0..count).map(|i| parse_f64(pairs.at(2 * i)));
-    let scores: Option<Vec<f64>> = scores.collect();
-    let scores = scores.ok_or(errors::NOT_A_FLOAT)?;
     if options.only_there && ctx.find(key).is_none() {
         if options.increment {
             reply.null();
@@ -114,10 +124,14 @@ fn add(
         }
         return Ok(Effect::None);
     }
-    let mut edit = SortedSetEdit::open_or_new(ctx, key, count, pairs.at(1).len())?;
+    let mut edit = SortedSetEdit::open_or_new(
+        ctx,
+        key,
+        pairs.len(),
+        pairs.first().map_or(0, |(_, m)| m.len()),
+    )?;
     let (mut added, mut changed, mut result) = (0, 0, None);
-    for (i, given) in scores.into_iter().enumerate() {
-        let member = pairs.at(2 * i + 1);
+    for &(given, member) in pairs {
         let old = edit.get().score(member);
         let score = match old {
             Some(old) if options.increment => old + given,

@@ -7,10 +7,10 @@
 mod blocking;
 mod bounds;
 mod combine;
-pub(in crate::commands) mod edit;
-mod members;
-pub(in crate::commands) mod pops;
-mod ranges;
+pub mod edit;
+pub mod members;
+pub mod pops;
+pub mod ranges;
 
 use super::handler::Handler;
 use super::spec::{CommandSpec, Deprecated, Flags, Group, KeySpec};

@@ -1,0 +1,284 @@
+//! Places on the earth as numbers of 52 bits, so that a sorted set finds what lies close by.
+//!
+//! Longitude and latitude take 26 bits each, interleaved, latitude in the even bits, over the
+//! range of the Mercator projection: nearby places mostly share their first bits. A cell of
+//! `step` bits a coordinate is a range of scores.
+
+/// The highest latitude, of either sign, in degrees.
+pub const LATITUDE: f64 = 85.05112878;
+/// The highest longitude, of either sign, in degrees.
+pub const LONGITUDE: f64 = 180.0;
+/// The earth's radius in metres.
+const EARTH: f64 = 6_372_797.560856;
+/// Half of the projection's width in metres.
+const MERCATOR: f64 = 20_037_726.37;
+/// Bits of a coordinate.
+const STEPS: u32 = 26;
+
+/// A place: longitude and latitude in degrees.
+pub type Place = (f64, f64);
+
+/// What is searched, in metres.
+#[derive(Clone, Copy, Debug)]
+pub enum Shape {
+    /// All within a distance.
+    Circle(f64),
+    /// All within a width and a height.
+    Box(f64, f64),
+}
+
+fn interleave(latitude: u32, longitude: u32) -> u64 {
+    let spread = |n: u32| (0..32).fold(0u64, |bits, i| bits | (u64::from(n) >> i & 1) << (2 * i));
+    spread(latitude) | spread(longitude) << 1
+}
+
+fn deinterleave(bits: u64) -> (u32, u32) {
+    let pick = |bits: u64| (0..32).fold(0u32, |n, i| n | ((bits >> (2 * i) & 1) as u32) << i);
+    (pick(bits), pick(bits >> 1))
+}
+
+fn encode_within(place: Place, latitude: f64, step: u32) -> u64 {
+    let cells = f64::from(1u32 << step);
+    let offset = |n: f64, half: f64| ((n + half) / (2.0 * half) * cells) as u32;
+    interleave(offset(place.1, latitude), offset(place.0, LONGITUDE))
+}
+
+/// The place as 52 bits: the score of a member.
+pub fn encode(place: Place) -> u64 {
+    encode_within(place, LATITUDE, STEPS)
+}
+
+/// The limits of a cell: lowest and highest longitude, lowest and highest latitude.
+fn area(bits: u64, step: u32) -> [f64; 4] {
+    let (latitude, longitude) = deinterleave(bits);
+    let cells = f64::from(1u32 << step);
+    let edge = |n: u32, half: f64| -half + f64::from(n) / cells * (2.0 * half);
+    [
+        edge(longitude, LONGITUDE),
+        edge(longitude + 1, LONGITUDE),
+        edge(latitude, LATITUDE),
+        edge(latitude + 1, LATITUDE),
+    ]
+}
+
+/// The middle of the cell that 52 bits name.
+pub fn decode(bits: u64) -> Place {
+    let [west, east, south, north] = area(bits, STEPS);
+    let longitude = ((west + east) / 2.0).clamp(-LONGITUDE, LONGITUDE);
+    (
+        longitude,
+        ((south + north) / 2.0).clamp(-LATITUDE, LATITUDE),
+    )
+}
+
+/// The usual text of eleven letters, over all latitudes.
+pub fn text(bits: u64) -> [u8; 11] {
+    const LETTERS: &[u8; 32] = b"0123456789bcdefghjkmnpqrstuvwxyz";
+    let bits = encode_within(decode(bits), 90.0, STEPS);
+    let mut text = [b'0'; 11];
+    // 52 bits are ten letters and a bit more, which Redis leaves out.
+    for (i, letter) in text.iter_mut().take(10).enumerate() {
+        *letter = LETTERS[(bits >> (52 - (i + 1) * 5) & 31) as usize];
+    }
+    text
+}
+
+/// The distance of two places on the sphere, in metres.
+pub fn distance(a: Place, b: Place) -> f64 {
+    let (lon1, lat1) = (a.0.to_radians(), a.1.to_radians());
+    let (lon2, lat2) = (b.0.to_radians(), b.1.to_radians());
+    let v = ((lon2 - lon1) / 2.0).sin();
+    if v == 0.0 {
+        return latitude_distance(a.1, b.1);
+    }
+    let u = ((lat2 - lat1) / 2.0).sin();
+    2.0 * EARTH * (u * u + lat1.cos() * lat2.cos() * v * v).sqrt().asin()
+}
+
+fn latitude_distance(a: f64, b: f64) -> f64 {
+    EARTH * (b.to_radians() - a.to_radians()).abs()
+}
+
+impl Shape {
+    /// The distance of a place from the centre, if it lies in the shape.
+    pub fn reach(self, centre: Place, place: Place) -> Option<f64> {
+        match self {
+            Shape::Circle(radius) => {
+                let distance = distance(centre, place);
+                (distance <= radius).then_some(distance)
+            }
+            Shape::Box(width, height) => {
+                if latitude_distance(place.1, centre.1) > height / 2.0 {
+                    return None;
+                }
+                // Along the parallel of the place.
+                if distance((place.0, place.1), (centre.0, place.1)) > width / 2.0 {
+                    return None;
+                }
+                Some(distance(centre, place))
+            }
+        }
+    }
+
+    fn radius(self) -> f64 {
+        match self {
+            Shape::Circle(radius) => radius,
+            Shape::Box(width, height) => (width / 2.0).hypot(height / 2.0),
+        }
+    }
+
+    /// The limits of the shape: lowest and highest longitude, lowest and highest latitude.
+    fn bounds(self, (longitude, latitude): Place) -> [f64; 4] {
+        let (width, height) = match self {
+            Shape::Circle(radius) => (2.0 * radius, 2.0 * radius),
+            Shape::Box(width, height) => (width, height),
+        };
+        let up = (height / 2.0 / EARTH).to_degrees();
+        let across =
+            |latitude: f64| (width / 2.0 / EARTH / latitude.to_radians().cos()).to_degrees();
+        let (top, bottom) = (across(latitude + up), across(latitude - up));
+        let across = if latitude < 0.0 { bottom } else { top };
+        [
+            longitude - across,
+            longitude + across,
+            latitude - up,
+            latitude + up,
+        ]
+    }
+
+    /// The ranges of scores in which everything of the shape lies, the centre's cell first:
+    /// the first score of each, and the first behind it.
+    pub fn ranges(self, centre: Place) -> Vec<(u64, u64)> {
+        let radius = self.radius();
+        let mut step = estimate(radius, centre.1);
+        let mut cells = neighbours(centre, step);
+        let edge = |cell: u64, side: usize| area(cell, step)[side];
+        let too_small = distance(centre, (centre.0, edge(cells[1], 3))) < radius
+            || distance(centre, (centre.0, edge(cells[2], 2))) < radius
+            || distance(centre, (edge(cells[3], 1), centre.1)) < radius
+            || distance(centre, (edge(cells[4], 0), centre.1)) < radius;
+        if too_small && step > 1 {
+            step -= 1;
+            cells = neighbours(centre, step);
+        }
+        let mut wanted = [true; 9];
+        if step >= 2 {
+            let [west, east, south, north] = self.bounds(centre);
+            let own = area(cells[0], step);
+            let mut leave = |useless: bool, which: [usize; 3]| {
+                if useless {
+                    which.into_iter().for_each(|i| wanted[i] = false);
+                }
+            };
+            leave(own[2] < south, [2, 7, 8]);
+            leave(own[3] > north, [1, 5, 6]);
+            leave(own[0] < west, [4, 6, 8]);
+            leave(own[1] > east, [3, 5, 7]);
+        }
+        let shift = 52 - 2 * step;
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for (cell, wanted) in cells.into_iter().zip(wanted) {
+            let range = (cell << shift, (cell + 1) << shift);
+            if wanted && !ranges.contains(&range) {
+                ranges.push(range);
+            }
+        }
+        ranges
+    }
+}
+
+/// How many bits a coordinate has in cells of about the radius.
+fn estimate(radius: f64, latitude: f64) -> u32 {
+    if radius == 0.0 {
+        return STEPS;
+    }
+    let (mut range, mut step) = (radius, 1i32);
+    while range < MERCATOR {
+        range *= 2.0;
+        step += 1;
+    }
+    // Cells next to the centre's must cover the radius in most cases.
+    step -= 2;
+    // Towards the poles cells are narrower.
+    if latitude.abs() > 66.0 {
+        step -= 1;
+        if latitude.abs() > 80.0 {
+            step -= 1;
+        }
+    }
+    step.clamp(1, STEPS as i32) as u32
+}
+
+/// The cell of the centre and those around it: north, south, east, west, north-east,
+/// north-west, south-east, south-west.
+fn neighbours(centre: Place, step: u32) -> [u64; 9] {
+    let cell = encode_within(centre, LATITUDE, step);
+    let (latitude, longitude) = deinterleave(cell);
+    let mask = (1u32 << step) - 1;
+    let at = |east: i32, north: i32| {
+        interleave(
+            latitude.wrapping_add_signed(north) & mask,
+            longitude.wrapping_add_signed(east) & mask,
+        )
+    };
+    [
+        cell,
+        at(0, 1),
+        at(0, -1),
+        at(1, 0),
+        at(-1, 0),
+        at(1, 1),
+        at(-1, 1),
+        at(1, -1),
+        at(-1, -1),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_redis() {
+        // Replies of Redis 8.2.3 to ZSCORE, GEOPOS and GEOHASH.
+        let bits = encode((13.361389, 38.115556));
+        assert_eq!(bits, 3_479_099_956_230_698);
+        assert_eq!(decode(bits), (13.361389338970184, 38.1155563954963));
+        assert_eq!(&text(bits), b"sqc8b49rny0");
+    }
+
+    #[test]
+    fn nothing_within_reach_is_outside_the_ranges() {
+        let mut seed = 5u64;
+        let mut draw = |half: f64| {
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            ((seed >> 11) as f64 / (1u64 << 53) as f64 * 2.0 - 1.0) * half
+        };
+        for _ in 0..3000 {
+            let centre = (draw(179.0), draw(84.0));
+            let shape = match draw(1.0) {
+                n if n < 0.0 => Shape::Circle(draw(1_500_000.0).abs()),
+                _ => Shape::Box(draw(2_000_000.0).abs(), draw(2_000_000.0).abs()),
+            };
+            let ranges = shape.ranges(centre);
+            for _ in 0..20 {
+                let place = (
+                    centre.0 + draw(3.0),
+                    (centre.1 + draw(3.0)).clamp(-85.0, 85.0),
+                );
+                if !(-180.0..180.0).contains(&place.0) || centre.1.abs() > 75.0 {
+                    continue;
+                }
+                let bits = encode(place);
+                if shape.reach(centre, decode(bits)).is_some() {
+                    let inside = ranges
+                        .iter()
+                        .any(|(low, high)| (*low..*high).contains(&bits));
+                    assert!(inside, "{centre:?} {shape:?} {place:?}");
+                }
+            }
+        }
+    }
+}
