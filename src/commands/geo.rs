@@ -249,7 +249,10 @@ fn geoadd(
         first += 1;
     }
     let triples = args.skip(first);
-    if triples.is_empty() || triples.len() % 3 != 0 || options.only_new && options.only_there {
+    if triples.is_empty()
+        || !triples.len().is_multiple_of(3)
+        || options.only_new && options.only_there
+    {
         return Err(errors::SYNTAX);
     }
     let mut members = Vec::with_capacity(triples.len() / 3);

@@ -77,7 +77,8 @@ fn splice(out: &mut OutBuf, bytes: Bytes) {
 /// and only if another client asked for it.
 fn invalid(client: &Client, out: &mut OutBuf, keys: Option<&[u8]>, redirected: bool) {
     let subscribed = client.subscriptions.is_some();
-    if !client.resp3 && !(redirected && subscribed) {
+    let understands = client.resp3 || redirected && subscribed;
+    if !understands {
         return;
     }
     let mut reply = Reply::new(out, client.resp3);

@@ -65,6 +65,10 @@ pub type Broadcast = BTreeMap<Box<[u8]>, u64>;
 /// A client's number; most keys are cached by few.
 type Readers = SmallVec<[u64; 2]>;
 
+type ByKey = HashMap<Box<[u8]>, Readers>;
+
+type Clients = HashMap<u64, Arc<ClientInfo>>;
+
 /// Which clients have read which keys. [`Gates::TRACKING`] says whether any client tracks.
 #[derive(Default)]
 pub struct TrackingTable {
@@ -76,13 +80,13 @@ pub struct TrackingTable {
     /// `tracking-table-max-keys`; 0 for no bound.
     max_keys: AtomicUsize,
     /// Clients by the prefixes of broadcast mode.
-    prefixes: Mutex<BTreeMap<Box<[u8]>, HashMap<u64, Arc<ClientInfo>>>>,
+    prefixes: Mutex<BTreeMap<Box<[u8]>, Clients>>,
     total_prefixes: AtomicUsize,
     /// How many clients track.
     clients: Mutex<usize>,
 }
 
-struct Shards(Box<[Mutex<HashMap<Box<[u8]>, Readers>>]>);
+struct Shards(Box<[Mutex<ByKey>]>);
 
 impl Default for Shards {
     fn default() -> Self {

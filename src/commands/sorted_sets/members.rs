@@ -78,7 +78,7 @@ pub(super) fn zadd(
 ) -> Result<Effect, WireError> {
     let (options, first) = Options::parse(args);
     let pairs = args.skip(first);
-    if pairs.is_empty() || pairs.len() % 2 != 0 {
+    if pairs.is_empty() || !pairs.len().is_multiple_of(2) {
         return Err(errors::SYNTAX);
     }
     options.check(pairs.len() / 2)?;

@@ -132,7 +132,9 @@ impl SortedSet {
     pub fn remove_range(&mut self, start: usize, n: usize) {
         let gone: Vec<Member> = self.tree.from(start).take(n).collect();
         for member in gone {
-            self.remove(&member.text().to_vec());
+            // A copy: the text goes with the member.
+            let text = member.text().to_vec();
+            self.remove(&text);
         }
     }
 
