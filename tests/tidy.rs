@@ -317,6 +317,7 @@ fn every_file_is_part_of_the_crate() {
                 s.text.lines().any(|line| {
                     let line = line
                         .trim_start_matches("pub(crate) ")
+                        .trim_start_matches("pub(in crate::commands) ")
                         .trim_start_matches("pub ");
                     line == format!("mod {module};")
                         || line.starts_with("#[path")

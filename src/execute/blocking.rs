@@ -134,7 +134,7 @@ pub(super) fn file(
         db: client.db,
         resp3: client.resp3,
         touches: !client.no_touch,
-        args: block.args,
+        words: block.args.view().iter().map(Into::into).collect(),
         keys: block.keys,
         others,
         wanted: block.wanted,
@@ -334,7 +334,8 @@ fn execute(
     waiter: &Waiter,
 ) -> Option<Served> {
     let server = frame.server;
-    let args = waiter.args.view();
+    let args = OwnedArgs::of(&waiter.words);
+    let args = args.view();
     let command = table::find(args).ok()?;
     let Handler::Write(handler) = command.spec.handler else {
         return None;
@@ -375,8 +376,12 @@ fn execute(
     }
     let read = waiter.reaches.iter();
     let read = read.map(|key| locked.shard(waiter.db, place(key)).last_write);
+    let bytes = match out.shared.is_empty() {
+        true => out.buf,
+        false => out.flatten(),
+    };
     Some(Served {
-        out,
+        bytes,
         offset: read.max().unwrap_or(0).max(offset),
         wrote: offset > 0,
         term,

@@ -13,7 +13,7 @@ fn waiter(key: &str, others: &[&str]) -> Arc<Waiter> {
         db: DbIndex(0),
         resp3: false,
         touches: true,
-        args: OwnedArgs::of(["GETDEL", key]),
+        words: vec![b"GETDEL"[..].into(), key.as_bytes().into()],
         keys: vec![key.as_bytes().into()],
         others: others.iter().map(|key| key.as_bytes().into()).collect(),
         wanted: Wanted::Any,
@@ -85,7 +85,7 @@ fn write(server: &'static Server, words: &[&str], mut locked: Locked<'static>) {
 
 fn reply(waiter: &Waiter) -> Option<(String, u64)> {
     let served = waiter.outcome()?.expect("served");
-    let text = String::from_utf8(served.out.flatten()).expect("text");
+    let text = String::from_utf8(served.bytes).expect("text");
     Some((text, served.offset))
 }
 
@@ -159,7 +159,7 @@ fn the_other_type_is_none() {
         db: DbIndex(0),
         resp3: false,
         touches: true,
-        args: OwnedArgs::of(["GETDEL", "k"]),
+        words: vec![b"GETDEL"[..].into(), b"k"[..].into()],
         keys: vec![(*b"k").into()],
         others: Vec::new(),
         wanted: Wanted::List,

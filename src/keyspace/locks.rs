@@ -148,13 +148,13 @@ impl<'k> Locked<'k> {
     /// Whether anybody waits for a key of the locked shards.
     #[inline]
     pub fn any_waiters(&self) -> bool {
-        self.guards.iter().any(|g| !g.lock.waiters().is_empty())
+        self.guards.iter().any(|g| g.lock.has_waiters())
     }
 
     /// Whether a key of the locked shards has changed that somebody waits for.
     #[inline]
     pub fn any_ready(&self) -> bool {
-        self.guards.iter().any(|g| g.lock.waiters().any_ready())
+        self.guards.iter().any(|g| g.lock.has_ready())
     }
 
     /// All locked shards with their databases, ascending.

@@ -358,6 +358,19 @@ impl Shard {
         &self.waiters
     }
 
+    /// Whether anybody waits here. What every command asks is answered by the one flag that
+    /// its change has looked at.
+    #[inline]
+    pub fn has_waiters(&self) -> bool {
+        self.followed && !self.waiters.is_empty()
+    }
+
+    /// Whether a key has changed that somebody waits for.
+    #[inline]
+    pub fn has_ready(&self) -> bool {
+        self.followed && self.waiters.any_ready()
+    }
+
     /// Puts a client at the end of the key's line.
     pub fn file_waiter(&mut self, key: &[u8], waiter: Arc<Waiter>) {
         self.waiters.file(key, waiter);

@@ -6,7 +6,6 @@
 //! that was called off may be found in a line for a while and is passed over.
 
 use super::database::DbIndex;
-use crate::protocol::{OutBuf, OwnedArgs};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use std::cell::{Cell, RefCell};
@@ -25,8 +24,8 @@ pub struct Waiter {
     pub resp3: bool,
     /// Whether its accesses leave a trace.
     pub touches: bool,
-    /// What is executed when a key is ready.
-    pub args: OwnedArgs,
+    /// The words of what is executed when a key is ready.
+    pub words: Vec<Box<[u8]>>,
     /// The keys that it waits for, each once.
     pub keys: Box<[Box<[u8]>]>,
     /// All keys that serving it may touch, those it waits for included.
@@ -81,7 +80,7 @@ pub enum Cause {
 #[derive(Debug)]
 pub struct Served {
     /// Its bytes.
-    pub out: OutBuf,
+    pub bytes: Vec<u8>,
     /// The newest write that it depends on.
     pub offset: u64,
     /// Whether serving it wrote.
@@ -98,8 +97,8 @@ pub struct WaiterParts {
     pub resp3: bool,
     /// Whether its accesses leave a trace.
     pub touches: bool,
-    /// What is executed when a key is ready.
-    pub args: OwnedArgs,
+    /// The words of what is executed when a key is ready.
+    pub words: Vec<Box<[u8]>>,
     /// The keys that it waits for.
     pub keys: Vec<Box<[u8]>>,
     /// Other keys that serving it may touch.
@@ -130,7 +129,7 @@ impl Waiter {
             db: parts.db,
             resp3: parts.resp3,
             touches: parts.touches,
-            args: parts.args,
+            words: parts.words,
             keys: keys.into(),
             reaches: reaches.into(),
             wanted: parts.wanted,
@@ -196,7 +195,7 @@ impl std::fmt::Debug for Waiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Waiter")
             .field("ticket", &self.ticket)
-            .field("args", &self.args.view())
+            .field("keys", &self.keys.len())
             .finish_non_exhaustive()
     }
 }
@@ -336,7 +335,7 @@ mod tests {
             db: DbIndex(0),
             resp3: false,
             touches: true,
-            args: OwnedArgs::of(["BLPOP"]),
+            words: Vec::new(),
             keys: keys.iter().map(|key| key.as_bytes().into()).collect(),
             others: Vec::new(),
             wanted: Wanted::List,
@@ -347,7 +346,7 @@ mod tests {
 
     fn served() -> Served {
         Served {
-            out: OutBuf::default(),
+            bytes: Vec::new(),
             offset: 7,
             wrote: true,
             term: 0,

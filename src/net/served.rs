@@ -5,7 +5,7 @@ use super::output::Output;
 use crate::commit::{AckLevel, Shows, Wait};
 use crate::execute::{KeyWait, forget_waiter};
 use crate::keyspace::{Cause, Served};
-use crate::protocol::{OutBuf, Reply, WireError, errors};
+use crate::protocol::{Reply, WireError, errors};
 use crate::server::Server;
 
 /// Ends the wait if it has ended, or if the time is up: the output gets the reply, unless it
@@ -61,7 +61,7 @@ fn deliver(
         return;
     }
     let start = output.out.buf.len();
-    append(&mut output.out, served.out);
+    output.out.buf.extend_from_slice(&served.bytes);
     let level = client.sync_level.unwrap_or(server.sync_level());
     let marks = &server.watermarks;
     if served.offset > 0
@@ -78,14 +78,6 @@ fn deliver(
         output.held.hold(start, end, wait, client.resp3);
         marks.want(level, served.offset);
     }
-}
-
-fn append(out: &mut OutBuf, more: OutBuf) {
-    let base = out.buf.len();
-    out.buf.extend_from_slice(&more.buf);
-    let shared = more.shared.into_iter();
-    out.shared
-        .extend(shared.map(|(at, value)| (base + at, value)));
 }
 
 const UNBLOCKED: WireError = WireError::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK");
