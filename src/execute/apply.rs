@@ -6,6 +6,7 @@
 //! missing `EXEC` is never applied.
 
 use super::context::{Origin, Settings};
+use super::dispatch::Gates;
 use super::run::{self, Frame, Scratch};
 use crate::commands::handler::Handler;
 use crate::commands::spec::CommandSpec;
@@ -14,6 +15,7 @@ use crate::config::NotifyClass;
 use crate::keyspace::{DbIndex, Locked};
 use crate::protocol::{Args, OutBuf, OwnedArgs, Reply, WireError};
 use crate::pubsub::Message;
+use crate::replication::Role;
 use crate::server::Server;
 use crate::time;
 
@@ -85,6 +87,19 @@ impl Applier {
     /// Ends a batch: clients hear of what was applied.
     pub fn end_batch(&mut self) {
         self.scratch.send_mail(self.server);
+    }
+
+    /// Shows a command of the primary to those who monitor this node.
+    #[cold]
+    fn show(&mut self, db: DbIndex, args: Args<'_>) {
+        let address = match self.server.replication.role() {
+            Role::Replica(upstream) => format!("{}:{}", upstream.host, upstream.port),
+            Role::Primary => return,
+        };
+        if let Ok(command) = table::find(args) {
+            let (monitors, outbox) = (&self.server.monitors, &mut self.scratch.outbox);
+            monitors.show(self.server, (db, &address), command, args, outbox);
+        }
     }
 
     /// Hands a message of the primary to the subscribers here.
@@ -189,6 +204,9 @@ impl Applier {
         args: Args<'_>,
         locked: &mut Locked<'static>,
     ) -> Result<(), ApplyError> {
+        if self.follows && self.server.gates.has(Gates::MONITORED) {
+            self.show(db, args);
+        }
         if self.follows && matches!(spec.name, "publish" | "spublish") {
             self.publish(spec, args);
             return Ok(());

@@ -5,13 +5,14 @@ use super::context::{Origin, Settings};
 use super::effect::Effect;
 use super::events;
 use super::run::{self, Done, Frame, Scratch};
-use super::session::{After, SessionContext};
+use super::session::{After, BlockOn, SessionContext};
 use crate::commands::handler::Handler;
 use crate::commands::spec::{CommandSpec, Flags};
 use crate::commands::table::{self, Command};
 use crate::net::Client;
 use crate::observe::{self, LogKind};
 use crate::protocol::{Args, Reply, WireError, errors};
+use crate::pubsub::is_shown;
 use crate::replication::Role;
 use crate::server::{CommandClock, Server};
 use crate::time::{Duration, UnixMs};
@@ -202,7 +203,7 @@ pub fn dispatch(
     if !batch.scratch.garbage.is_empty() {
         run::free_garbage(batch.server, batch.scratch);
     }
-    if batch.server.gates.has(Gates::MONITORED) {
+    if batch.server.gates.has(Gates::MONITORED) && is_shown(command) && !comes_again(&after) {
         let outbox = &mut batch.scratch.outbox;
         client.show(batch.server, command, args, outbox);
     }
@@ -236,6 +237,14 @@ pub fn dispatch(
         note_large(batch, client, command, request, written);
     }
     (done, after)
+}
+
+/// Whether the request will be executed once more.
+fn comes_again(after: &After) -> bool {
+    matches!(
+        after,
+        After::Block(BlockOn::Pause | BlockOn::Aside | BlockOn::Migration)
+    )
 }
 
 /// `CLIENT CACHING` holds for the next command, or the next transaction.

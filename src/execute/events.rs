@@ -77,11 +77,12 @@ pub(super) fn publish(frame: &Frame<'_>, scratch: &mut Scratch, offset: u64) {
 #[cold]
 pub(super) fn invalidate(server: &Server, locked: &mut Locked<'static>, scratch: &mut Scratch) {
     let tracking = &server.tracking;
-    for (_, shard) in locked.shards_mut() {
-        for key in shard.take_changed() {
-            let (broadcast, outbox) = (&mut scratch.broadcast, &mut scratch.outbox);
-            tracking.changed(server, &key, scratch.client, broadcast, outbox);
-        }
+    let shards = locked.shards_mut();
+    let mut changed: Vec<_> = shards.flat_map(|(_, shard)| shard.take_changed()).collect();
+    changed.sort_unstable_by_key(|(order, _)| *order);
+    for (_, key) in changed {
+        let (broadcast, outbox) = (&mut scratch.broadcast, &mut scratch.outbox);
+        tracking.changed(server, &key, scratch.client, broadcast, outbox);
     }
 }
 

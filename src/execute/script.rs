@@ -21,6 +21,7 @@ use crate::commands::table::{self, Command};
 use crate::keyspace::{DbIndex, Locked};
 use crate::net::Client;
 use crate::protocol::{Args, OutBuf, Reply, WireError, errors};
+use crate::pubsub::is_shown;
 use crate::server::{CommandClock, CommandCounts, Server};
 use crate::time::UnixMs;
 use std::sync::Arc;
@@ -237,7 +238,7 @@ impl ScriptRun {
         clock.begins(command);
         let mut reply = Reply::new(&mut self.out, resp3);
         let frame = frame(self.server, &self.settings, self.db, self.now);
-        if self.server.gates.has(Gates::MONITORED) {
+        if self.server.gates.has(Gates::MONITORED) && is_shown(command) {
             let (monitors, outbox) = (&self.server.monitors, &mut self.scratch.outbox);
             monitors.show(self.server, (self.db, "lua"), command, args, outbox);
         }

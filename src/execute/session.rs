@@ -243,6 +243,14 @@ impl<'a> SessionContext<'a> {
         receivers
     }
 
+    /// Shows the command to those who monitor, if anybody does.
+    pub fn show(&mut self, args: Args<'_>) {
+        if self.server.gates.has(Gates::MONITORED) {
+            let outbox = &mut self.scratch.outbox;
+            self.client.show(self.server, self.command, args, outbox);
+        }
+    }
+
     /// Puts something into the client's own mailbox, behind what others have put there.
     pub fn post(&mut self, mail: Mail) {
         let info = Arc::clone(&self.client.info);

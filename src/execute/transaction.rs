@@ -16,6 +16,7 @@ use crate::commands::table::Command;
 use crate::keyspace::{DbIndex, Locked, WatchFlag};
 use crate::observe;
 use crate::protocol::{OwnedArgs, Reply, WireError, errors};
+use crate::pubsub::is_shown;
 use crate::server::Server;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -334,9 +335,8 @@ fn run_queued(
             Err(crate::commands::table::unknown_subcommand(container, args))
         }
     };
-    if context.server.gates.has(Gates::MONITORED) {
-        let outbox = &mut context.scratch.outbox;
-        context.client.show(context.server, command, args, outbox);
+    if is_shown(command) {
+        context.show(args);
     }
     let settings = context.settings;
     if context

@@ -17,7 +17,7 @@ use hashbrown::HashMap;
 use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Raised when a key that a client watches is touched.
 pub type WatchFlag = Arc<AtomicBool>;
@@ -42,7 +42,7 @@ pub struct Shard {
     /// Whether keys that change are noted: those of all shards are, or none.
     notes_changes: Arc<AtomicBool>,
     /// Keys that changed since they were last taken.
-    changed: RefCell<Vec<Box<[u8]>>>,
+    changed: RefCell<Vec<(u64, Box<[u8]>)>>,
 }
 
 type Keys = Table<Entry, SHARD_BITS>;
@@ -397,13 +397,15 @@ impl Shard {
     #[cold]
     fn note_change(&self, key: &[u8]) {
         let mut changed = self.changed.borrow_mut();
-        if changed.last().is_none_or(|last| **last != *key) {
-            changed.push(key.into());
+        if changed.last().is_none_or(|(_, last)| **last != *key) {
+            let order = CHANGES.fetch_add(1, Ordering::Relaxed);
+            changed.push((order, key.into()));
         }
     }
 
-    /// The keys that changed since this was last asked, in order; a flush does not count.
-    pub fn take_changed(&mut self) -> Vec<Box<[u8]>> {
+    /// The keys that changed since this was last asked, each with its place in the order of
+    /// changes; a flush does not count.
+    pub fn take_changed(&mut self) -> Vec<(u64, Box<[u8]>)> {
         std::mem::take(self.changed.get_mut())
     }
 
@@ -546,6 +548,9 @@ impl Shard {
         result
     }
 }
+
+/// Tells which of two noted changes came first, whichever shards they were in.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
 
 /// When something in the entry expires next: the key, or a field of a hash.
 fn due(entry: EntryRef<'_>) -> Option<UnixMs> {

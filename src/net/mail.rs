@@ -92,7 +92,7 @@ fn invalid(client: &Client, out: &mut OutBuf, keys: Option<&[u8]>, redirected: b
     }
     match keys {
         Some(keys) => reply.raw(keys),
-        None => reply.null_array(),
+        None => reply.null(),
     }
 }
 

@@ -18,7 +18,7 @@ mod subscriptions;
 mod tracking;
 
 pub use mailbox::{Mail, Mailbox, Outbox, Stamp};
-pub use monitors::Monitors;
+pub use monitors::{Monitors, is_shown};
 pub use registry::{Kind, Message, PubSub, Totals};
 pub use subscriptions::Subscriptions;
 pub use tracking::{Broadcast, Tracking, TrackingFlags, TrackingTable};

@@ -16,6 +16,12 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// Whether a command is shown when it has been executed. Those that run others show
+/// themselves before.
+pub fn is_shown(command: &Command) -> bool {
+    !command.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN)
+}
+
 /// Clients that are shown every command. [`Gates::MONITORED`] says whether there are any.
 #[derive(Default)]
 pub struct Monitors {
@@ -44,7 +50,6 @@ impl Monitors {
     }
 
     /// Shows a command that was executed in `db` for whoever is at `address`.
-    #[cold]
     pub fn show(
         &self,
         server: &Server,
@@ -53,9 +58,6 @@ impl Monitors {
         args: Args<'_>,
         outbox: &mut Outbox,
     ) {
-        if command.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
-            return;
-        }
         let line = Bytes::from(line(db, address, command, args));
         for client in self.clients.lock().iter() {
             outbox.post(server, client, Mail::Raw(line.clone()));

@@ -9,6 +9,7 @@ use crate::commit::Event;
 use crate::execute::{Applier, ApplyError, Gates, call_off_all};
 use crate::keyspace::{Cause, DbIndex, Locked};
 use crate::protocol::{Limits, Parsed, RequestReader};
+use crate::pubsub::Outbox;
 use crate::server::Server;
 use crate::time::{Duration, Instant};
 use std::io;
@@ -279,6 +280,11 @@ async fn take_copy(
         server.log.restart_at(0);
     }
     server.gates.set(Gates::LOADING, false);
+    if server.gates.has(Gates::TRACKING) {
+        let mut outbox = Outbox::default();
+        server.tracking.flushed(server, &mut outbox);
+        outbox.flush(server);
+    }
     result
 }
 

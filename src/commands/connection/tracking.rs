@@ -187,13 +187,9 @@ pub(super) fn caching(
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     let flags = TrackingFlags::of(&context.client.info);
-    let either = TrackingFlags::OPTIN | TrackingFlags::OPTOUT;
     let Some(tracking) = context.client.tracking.as_mut() else {
         return Err(NOT_TRACKING);
     };
-    if !flags.intersects(either) {
-        return Err(NOT_TRACKING);
-    }
     if args.is(2, "yes") {
         if !flags.contains(TrackingFlags::OPTIN) {
             return Err(WireError::fixed(

@@ -48,6 +48,7 @@ fn by_text(
     read_only: bool,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
+    ctx.show(args);
     let keys = count_keys(args)?;
     let script = ctx.server.scripts.keep(args.at(1))?;
     let result = run(ctx, Arc::clone(&script), args, keys, read_only, reply);
@@ -63,6 +64,7 @@ fn by_sha(
     read_only: bool,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
+    ctx.show(args);
     // Redis looks for the script before it looks at the number of keys only if the digest
     // has the wrong length.
     let sha = parse_sha(args.at(1)).ok_or(NO_SCRIPT)?;
