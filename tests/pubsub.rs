@@ -127,8 +127,9 @@ fn subscribers_of_replicas_hear_what_is_published_on_the_primary() {
     let folder = "appendonlydir/appendonly.aof.1.incr.aof";
     for server in std::iter::once(&group.primary).chain(&group.replicas) {
         server.call(&["CONFIG", "SET", "appendfsync", "always"]);
-        let file = std::fs::read(server.path(folder)).unwrap_or_default();
+        let file = std::fs::read(server.path(folder)).expect("a file");
         let text = String::from_utf8_lossy(&file);
+        assert!(text.contains("\r\nSET\r\n"), "{text}");
         assert!(!text.contains("PUBLISH"), "{text}");
     }
     group.primary.kill();
