@@ -332,10 +332,15 @@ fn by_place<'a>(args: Args<'a>, may_store: bool) -> Result<Plan<'a>, WireError> 
     Ok(plan)
 }
 
-fn by_member<'a>(args: Args<'a>, may_store: bool) -> Result<Plan<'a>, WireError> {
+/// A missing key has no member, and Redis then does not look at the distance either.
+fn by_member<'a>(args: Args<'a>, may_store: bool, exists: bool) -> Result<Plan<'a>, WireError> {
     let mut plan = Plan::new();
     plan.centre = Some(Centre::Member(args.at(2)));
-    plan.circle(args.at(3), args.at(4))?;
+    if exists {
+        plan.circle(args.at(3), args.at(4))?;
+    } else {
+        plan.shape = Some(Shape::Circle(0.0));
+    }
     plan.options(args, 5, Form::Radius, may_store)?;
     plan.check(Form::Radius, args.at(0))?;
     Ok(plan)
@@ -373,11 +378,11 @@ pub(super) fn georadiusbymember(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    ctx.sorted_set(args.at(1))?.unwrap_or(NOTHING);
+    let exists = ctx.sorted_set(args.at(1))?.is_some();
     write(
         ctx,
         args.at(1),
-        &by_member(args, true)?,
+        &by_member(args, true, exists)?,
         "georadiusstore",
         reply,
     )
@@ -389,6 +394,6 @@ pub(super) fn georadiusbymember_ro(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    ctx.sorted_set(args.at(1))?;
-    read(ctx, args.at(1), &by_member(args, false)?, reply)
+    let exists = ctx.sorted_set(args.at(1))?.is_some();
+    read(ctx, args.at(1), &by_member(args, false, exists)?, reply)
 }
