@@ -37,8 +37,6 @@ const MAY_NAME: [(&str, &[&str]); 4] = [
     (
         "keyspace/",
         &[
-            // Clients that wait for keys: a request to execute, bytes to send.
-            "protocol",
             "keyspace",
             "values",
             "allocator",

@@ -195,9 +195,7 @@ impl<'a> Plan<'a> {
         let centre = match self.centre {
             Some(Centre::Place(place)) => place,
             Some(Centre::Member(member)) => {
-                let score = set.score(member).ok_or(WireError::fixed(
-                    "ERR could not decode requested zset member",
-                ))?;
+                let score = set.score(member).ok_or(NO_MEMBER)?;
                 geohash::decode(score as u64)
             }
             None => return Ok(Vec::new()),
@@ -332,6 +330,15 @@ fn by_place<'a>(args: Args<'a>, may_store: bool) -> Result<Plan<'a>, WireError> 
     Ok(plan)
 }
 
+/// Whether there is a set; if there is, the member must be in it.
+fn has_member(set: Option<SortedSetRef<'_>>, member: &[u8]) -> Result<bool, WireError> {
+    match set {
+        None => Ok(false),
+        Some(set) if set.score(member).is_none() => Err(NO_MEMBER),
+        Some(_) => Ok(true),
+    }
+}
+
 /// A missing key has no member, and Redis then does not look at the distance either.
 fn by_member<'a>(args: Args<'a>, may_store: bool, exists: bool) -> Result<Plan<'a>, WireError> {
     let mut plan = Plan::new();
@@ -378,7 +385,7 @@ pub(super) fn georadiusbymember(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    let exists = ctx.sorted_set(args.at(1))?.is_some();
+    let exists = has_member(ctx.sorted_set(args.at(1))?, args.at(2))?;
     write(
         ctx,
         args.at(1),
@@ -394,6 +401,8 @@ pub(super) fn georadiusbymember_ro(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    let exists = ctx.sorted_set(args.at(1))?.is_some();
+    let exists = has_member(ctx.sorted_set(args.at(1))?, args.at(2))?;
     read(ctx, args.at(1), &by_member(args, false, exists)?, reply)
 }
+
+const NO_MEMBER: WireError = WireError::fixed("ERR could not decode requested zset member");
