@@ -33,7 +33,9 @@ const TYPES: [(&str, Fill); 6] = [
         })
     }),
     ("XADD", |key, from, _| {
-        words(&["XADD", key, &format!("1-{}", from + 1), "field", "value"])
+        // Each entry fills a node of its own.
+        let id = format!("1-{}", from + 1);
+        words(&["XADD", key, &id, "field", &"x".repeat(5000)])
     }),
 ];
 
@@ -67,7 +69,7 @@ fn call(client: &mut Client, words: &[String]) {
 fn make(client: &mut Client, name: &str, fill: Fill, key: &str) {
     let (step, most) = match name {
         "SET" => (1, 1),
-        "XADD" => (1, 2000),
+        "XADD" => (1, 500),
         _ => (1000, elements()),
     };
     for from in (0..most).step_by(step) {

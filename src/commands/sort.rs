@@ -14,6 +14,7 @@ use crate::execute::{Effect, ReadContext, WriteContext};
 use crate::keyspace::{EntryRef, ValueRef};
 use crate::number::parse_f64;
 use crate::protocol::{Args, Reply, WireError, errors};
+use crate::time::UnixMs;
 use crate::values::hash::HashRef;
 use crate::values::list::ListRef;
 use crate::values::packed::Element;
@@ -120,9 +121,9 @@ impl<'a> Plan<'a> {
 fn sort_ro(ctx: &ReadContext<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Result<(), WireError> {
     let plan = Plan::parse(args, false)?;
     let source = Source::of(ctx.get(args.at(1)), &plan)?;
-    let rows = run(&plan, source, &mut |key| {
+    let rows = run(&plan, source, &mut |key, field| {
         ctx.made_up_key();
-        ctx.peek(key).map(Looked::of)
+        told(ctx.peek(key)?, field, ctx.now())
     })?;
     ctx.made_up_key();
     write_rows(&rows, reply);
@@ -137,10 +138,10 @@ fn sort(
 ) -> Result<Effect, WireError> {
     let plan = Plan::parse(args, true)?;
     let source = Source::of(ctx.get(args.at(1)), &plan)?;
-    let rows = run(&plan, source, &mut |key| {
+    let rows = run(&plan, source, &mut |key, field| {
         ctx.made_up_key();
         let found = ctx.find(key)?;
-        Some(Looked::of(ctx.entry(found)))
+        told(ctx.entry(found), field, ctx.now())
     })?;
     ctx.made_up_key();
     let Some(destination) = plan.store else {
@@ -148,6 +149,7 @@ fn sort(
         return Ok(Effect::None);
     };
     reply.int(rows.len() as i64);
+    let old = ctx.find(destination).map(|found| ctx.entry(found).kind());
     let was_there = ctx.delete(destination);
     if was_there {
         ctx.effect(2).arg(b"DEL").arg(destination);
@@ -174,6 +176,9 @@ fn sort(
         for text in piece {
             effect.arg(text);
         }
+    }
+    if let Some(old) = old {
+        ctx.notify_not_new(destination, old.type_name(), "list");
     }
     ctx.notify(NotifyClass::LIST, "sortstore", destination);
     Ok(Effect::Rewritten)
@@ -230,32 +235,23 @@ impl Source {
     }
 }
 
-/// What another key holds, as far as patterns can ask.
-enum Looked {
-    Text(Vec<u8>),
-    Fields(Vec<(Vec<u8>, Vec<u8>)>),
-    Other,
-}
-
-impl Looked {
-    fn of(entry: EntryRef<'_>) -> Looked {
-        let fields = |hash: HashRef<'_>| {
-            let all = hash.iter().map(|f| (f.name.to_vec(), f.value.to_vec()));
-            Looked::Fields(all.collect())
-        };
-        match entry.value() {
-            ValueRef::Int(n) => Looked::Text(n.to_string().into_bytes()),
-            ValueRef::Str { bytes, .. } => Looked::Text(bytes.to_vec()),
-            ValueRef::Shared(value) => Looked::Text(value.to_vec()),
-            ValueRef::HashPacked(bytes) => fields(HashRef::Packed(bytes)),
-            ValueRef::HashPackedEx(bytes) => fields(HashRef::PackedEx(bytes)),
-            ValueRef::HashTable(table) => fields(HashRef::Table(table)),
-            _ => Looked::Other,
-        }
+/// What another key says, itself or by one of its hash's fields.
+fn told(entry: EntryRef<'_>, field: Option<&[u8]>, now: UnixMs) -> Option<Vec<u8>> {
+    let hash = |hash: HashRef<'_>| Some(hash.get(field?, now)?.to_vec());
+    match entry.value() {
+        ValueRef::HashPacked(bytes) => hash(HashRef::Packed(bytes)),
+        ValueRef::HashPackedEx(bytes) => hash(HashRef::PackedEx(bytes)),
+        ValueRef::HashTable(table) => hash(HashRef::Table(table)),
+        _ if field.is_some() => None,
+        ValueRef::Int(n) => Some(n.to_string().into_bytes()),
+        ValueRef::Str { bytes, .. } => Some(bytes.to_vec()),
+        ValueRef::Shared(value) => Some(value.to_vec()),
+        _ => None,
     }
 }
 
-type Look<'l> = &'l mut dyn FnMut(&[u8]) -> Option<Looked>;
+/// What a key, or a field of it, says.
+type Look<'l> = &'l mut dyn FnMut(&[u8], Option<&[u8]>) -> Option<Vec<u8>>;
 
 /// What a pattern gives for an element.
 fn look_up(pattern: &[u8], element: &[u8], look: Look<'_>) -> Option<Vec<u8>> {
@@ -269,15 +265,7 @@ fn look_up(pattern: &[u8], element: &[u8], look: Look<'_>) -> Option<Vec<u8>> {
         Some(at) => (&after[..at], Some(&after[at + 2..])),
         None => (after, None),
     };
-    let key = [before, element, after].concat();
-    match (look(&key)?, field) {
-        (Looked::Text(text), None) => Some(text),
-        (Looked::Fields(fields), Some(field)) => fields
-            .into_iter()
-            .find(|(name, _)| name == field)
-            .map(|(_, value)| value),
-        _ => None,
-    }
+    look(&[before, element, after].concat(), field)
 }
 
 fn run(plan: &Plan<'_>, source: Source, look: Look<'_>) -> Result<Vec<Option<Vec<u8>>>, WireError> {

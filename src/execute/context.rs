@@ -499,6 +499,14 @@ impl<'a> WriteContext<'a> {
         found
     }
 
+    /// Like [`WriteContext::find`], noted as used. What is looked up to be changed counts
+    /// neither as a hit nor as a miss.
+    pub fn find_to_write(&mut self, key: &[u8]) -> Option<Found> {
+        let found = self.find(key)?;
+        self.mark_used(found);
+        Some(found)
+    }
+
     /// Updates the entry's LRU or LFU clock as an access does.
     pub fn mark_used(&mut self, found: Found) {
         let shard = self.locked.shard(found.db, found.shard);

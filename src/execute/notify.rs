@@ -53,6 +53,14 @@ impl WriteContext<'_> {
         }
     }
 
+    /// Notes that what was taken for a new key has made room for one of the type `old`.
+    pub fn notify_not_new(&mut self, key: &[u8], old: &str, new: &str) {
+        let db = self.db;
+        let noted = KeyEvent::new(db, "new", key);
+        self.events.retain(|event| *event != noted);
+        self.notify_replaced(db, key, old, new);
+    }
+
     /// Notes that a database was emptied: no key is what clients may have cached.
     pub fn note_flush(&mut self) {
         *self.flushed = true;

@@ -39,7 +39,7 @@ fn pop(
     let timeout = timeouts::seconds(args.at(last))?;
     let keys = args.first(last).skip(1);
     for key in keys.iter() {
-        let Some(found) = ctx.find_used(key) else {
+        let Some(found) = ctx.find_to_write(key) else {
             continue;
         };
         let mut edit = ListEdit::of(ctx, key, found)?;

@@ -180,6 +180,18 @@ impl<'c, 'a, 'k> ListEdit<'c, 'a, 'k> {
         }
     }
 
+    /// Removes the elements at `places`, which ascend, in one walk over the list.
+    pub(in crate::commands) fn remove_all(&mut self, places: &[usize]) {
+        match &mut self.place {
+            Place::Packed(bytes) => packed::remove_all(bytes, places),
+            Place::Quick(list) => list.remove_all(places),
+            Place::Found(found) => match self.ctx.object::<List>(*found) {
+                Some(list) => list.remove_all(places),
+                None => packed::remove_all(&mut self.ctx.inline(*found), places),
+            },
+        }
+    }
+
     /// Removes the element at an end.
     pub(in crate::commands) fn pop(&mut self, end: End) -> Option<Vec<u8>> {
         let last = self.len().checked_sub(1)?;

@@ -90,7 +90,7 @@ pub(super) fn lset(
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
     let key = args.at(1);
-    let found = ctx.find_used(key).ok_or(errors::NO_SUCH_KEY)?;
+    let found = ctx.find_to_write(key).ok_or(errors::NO_SUCH_KEY)?;
     let len = ctx.list_of(found)?.len();
     let index = parse_i64(args.at(2)).ok_or(errors::NOT_AN_INTEGER)?;
     let at = place(index, len).ok_or(WireError::fixed("ERR index out of range"))?;
@@ -122,7 +122,7 @@ pub(super) fn linsert(
     } else {
         return Err(errors::SYNTAX);
     };
-    let Some(found) = ctx.find_used(key) else {
+    let Some(found) = ctx.find_to_write(key) else {
         reply.int(0);
         return Ok(Effect::None);
     };
@@ -148,7 +148,7 @@ pub(super) fn ltrim(
 ) -> Result<Effect, WireError> {
     let key = args.at(1);
     let (start, stop) = two_integers(args)?;
-    let Some(found) = ctx.find_used(key) else {
+    let Some(found) = ctx.find_to_write(key) else {
         reply.ok();
         return Ok(Effect::None);
     };
@@ -180,7 +180,7 @@ pub(super) fn lrem(
 ) -> Result<Effect, WireError> {
     let (key, text) = (args.at(1), args.at(3));
     let count = parse_i64(args.at(2)).ok_or(errors::NOT_AN_INTEGER)?;
-    let Some(found) = ctx.find_used(key) else {
+    let Some(found) = ctx.find_to_write(key) else {
         reply.int(0);
         return Ok(Effect::None);
     };
@@ -202,15 +202,7 @@ pub(super) fn lrem(
         return Ok(Effect::None);
     }
     let mut edit = ListEdit::of(ctx, key, found)?;
-    // From the back, so that the places in front stay right; neighbours at once.
-    while let Some(last) = places.pop() {
-        let mut first = last;
-        while first > 0 && places.last() == Some(&(first - 1)) {
-            first -= 1;
-            places.pop();
-        }
-        edit.remove(first, last - first + 1);
-    }
+    edit.remove_all(&places);
     let left = edit.close();
     ctx.notify(NotifyClass::LIST, "lrem", key);
     if !left {

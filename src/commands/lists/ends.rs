@@ -102,7 +102,7 @@ fn pop(
             Some(count.ok_or(errors::MUST_BE_POSITIVE)?)
         }
     };
-    let Some(found) = ctx.find_used(key) else {
+    let Some(found) = ctx.find_to_write(key) else {
         match count {
             Some(_) => reply.null_array(),
             None => reply.null(),
@@ -224,7 +224,7 @@ pub(in crate::commands) fn move_element(
     from: End,
     to: End,
 ) -> Result<Option<Vec<u8>>, WireError> {
-    let Some(found) = ctx.find_used(source) else {
+    let Some(found) = ctx.find_to_write(source) else {
         return Ok(None);
     };
     ctx.list_of(found)?;
@@ -324,7 +324,7 @@ pub(in crate::commands) fn pop_first(
     reply: &mut Reply<'_>,
 ) -> Result<bool, WireError> {
     for key in keys.iter() {
-        let Some(found) = ctx.find_used(key) else {
+        let Some(found) = ctx.find_to_write(key) else {
             continue;
         };
         let count = given.count.min(ctx.list_of(found)?.len());

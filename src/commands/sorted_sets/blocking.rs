@@ -37,7 +37,7 @@ fn pop(
     let timeout = timeouts::seconds(args.at(last))?;
     let keys = args.first(last).skip(1);
     for key in keys.iter() {
-        let Some(found) = ctx.find_used(key) else {
+        let Some(found) = ctx.find_to_write(key) else {
             continue;
         };
         let taken = take(ctx, key, found, which, 1)?;

@@ -115,7 +115,7 @@ fn pop(
             Some(count.ok_or(errors::MUST_BE_POSITIVE)?)
         }
     };
-    let Some(found) = ctx.find_used(key) else {
+    let Some(found) = ctx.find_to_write(key) else {
         reply.array(0);
         return Ok(Effect::None);
     };
@@ -208,7 +208,7 @@ pub(in crate::commands) fn pop_first(
     reply: &mut Reply<'_>,
 ) -> Result<bool, WireError> {
     for key in keys.iter() {
-        let Some(found) = ctx.find_used(key) else {
+        let Some(found) = ctx.find_to_write(key) else {
             continue;
         };
         ctx.sorted_set_of(found)?;

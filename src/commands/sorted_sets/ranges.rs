@@ -253,7 +253,7 @@ fn remove(
 ) -> Result<Effect, WireError> {
     let key = args.at(1);
     let range = Range::parse(by, args.at(2), args.at(3))?;
-    let Some(found) = ctx.find_used(key) else {
+    let Some(found) = ctx.find_to_write(key) else {
         reply.int(0);
         return Ok(Effect::None);
     };

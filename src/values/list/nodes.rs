@@ -37,11 +37,12 @@ impl Node {
     fn insert(&mut self, at: usize, encoded: &[u8]) {
         let len = self.bytes.len() + encoded.len();
         if len > self.bytes.capacity() {
-            // In the allocator's own steps, and not twice as much: the slack of the last
-            // node counts for nothing, that of all others would.
+            // In the allocator's own steps, and neither twice as much nor more than a node
+            // may hold: the slack of the last node counts for nothing, that of all others
+            // would.
             let step = (len / 4).clamp(16, 256);
-            self.bytes
-                .reserve_exact(size_class(len + step) - self.bytes.len());
+            let capacity = size_class((len + step).min(NODE_BYTES).max(len));
+            self.bytes.reserve_exact(capacity - self.bytes.len());
         }
         if at == self.bytes.len() {
             self.bytes.extend_from_slice(encoded);
@@ -49,6 +50,47 @@ impl Node {
             self.bytes.splice(at..at, encoded.iter().copied());
         }
         self.count += 1;
+    }
+
+    /// Removes `n` elements from the one at `index` on; how many bytes they took.
+    fn cut(&mut self, index: usize, n: usize) -> usize {
+        let from = place(&self.bytes, 0, index);
+        let to = place(&self.bytes, from, n);
+        self.bytes.drain(from..to);
+        self.count -= n as u32;
+        self.give_back();
+        to - from
+    }
+
+    /// Removes the elements at `places`, which count from `first` on; how many bytes they
+    /// took.
+    fn cut_all(&mut self, first: usize, places: &[usize]) -> usize {
+        let before = self.bytes.len();
+        let (mut read, mut write, mut index) = (0, 0, first);
+        for place_gone in places {
+            let from = place(&self.bytes, read, place_gone - index);
+            self.bytes.copy_within(read..from, write);
+            write += from - read;
+            read = place(&self.bytes, from, 1);
+            index = place_gone + 1;
+        }
+        self.bytes.copy_within(read.., write);
+        self.bytes.truncate(write + before - read);
+        self.count -= places.len() as u32;
+        self.give_back();
+        before - self.bytes.len()
+    }
+
+    fn append(&mut self, behind: &Node) {
+        self.bytes.reserve_exact(behind.bytes.len());
+        self.bytes.extend_from_slice(&behind.bytes);
+        self.count += behind.count;
+    }
+
+    fn give_back(&mut self) {
+        if self.bytes.capacity() > 2 * self.bytes.len() + 64 {
+            self.bytes.shrink_to_fit();
+        }
     }
 
     fn elements(&self, index: usize) -> Elements<'_> {
@@ -186,33 +228,74 @@ impl List {
         if left == 0 {
             return;
         }
+        let (first, at) = self.find(index);
         self.len -= left;
-        let (mut node, mut at) = self.find_in(index, self.len + left);
-        while left > 0 {
-            let target = &mut self.nodes[node];
-            let count = target.count as usize;
-            let gone = left.min(count - at);
+        let mut whole = first;
+        if let Some(node) = self.nodes.get_mut(first).filter(|_| at > 0) {
+            let gone = left.min(node.count as usize - at);
             left -= gone;
-            if gone == count {
-                self.bytes -= target.bytes.len();
-                // At either end of the row this moves nothing.
-                self.nodes.remove(node);
-                continue;
-            }
-            let from = place(&target.bytes, 0, at);
-            let to = place(&target.bytes, from, gone);
-            self.bytes -= to - from;
-            target.bytes.drain(from..to);
-            target.count -= gone as u32;
-            if target.bytes.capacity() > 2 * target.bytes.len() + 64 {
-                target.bytes.shrink_to_fit();
-            }
-            if at + gone == count {
-                node += 1;
-            }
-            at = 0;
+            self.bytes -= node.cut(at, gone);
+            whole += 1;
         }
-        self.merge(node.saturating_sub(1));
+        let mut end = whole;
+        while let Some(node) = self.nodes.get(end) {
+            let count = node.count as usize;
+            if left < count {
+                break;
+            }
+            left -= count;
+            self.bytes -= node.bytes.len();
+            end += 1;
+        }
+        if end > whole {
+            // At once: one by one, each would move all behind it.
+            self.nodes.drain(whole..end);
+        }
+        if left > 0
+            && let Some(node) = self.nodes.get_mut(whole)
+        {
+            self.bytes -= node.cut(0, left);
+        }
+        self.merge(first);
+        self.merge(first.saturating_sub(1));
+        self.give_back();
+    }
+
+    /// Removes the elements at `places`, which ascend, in one walk.
+    pub fn remove_all(&mut self, places: &[usize]) {
+        let (mut start, mut next) = (0, 0);
+        for node in &mut self.nodes {
+            let end = start + node.count as usize;
+            let mine = places[next..].partition_point(|place| *place < end);
+            if mine > 0 {
+                self.bytes -= node.cut_all(start, &places[next..next + mine]);
+                self.len -= mine;
+                next += mine;
+            }
+            start = end;
+        }
+        if next == 0 {
+            return;
+        }
+        let mut kept: VecDeque<Node> = VecDeque::with_capacity(self.nodes.len());
+        for node in std::mem::take(&mut self.nodes) {
+            match kept.back_mut() {
+                _ if node.count == 0 => {}
+                Some(last) if last.bytes.len() + node.bytes.len() <= NODE_BYTES / 2 => {
+                    last.append(&node);
+                }
+                _ => kept.push_back(node),
+            }
+        }
+        self.nodes = kept;
+        self.give_back();
+    }
+
+    /// Gives the row's memory back when most of it is unused.
+    fn give_back(&mut self) {
+        if self.nodes.capacity() > 4 * self.nodes.len() + 16 {
+            self.nodes.shrink_to(2 * self.nodes.len());
+        }
     }
 
     /// Joins two neighbours that have both become small.
@@ -224,9 +307,7 @@ impl List {
             return;
         }
         if let Some(b) = self.nodes.remove(node + 1) {
-            let a = &mut self.nodes[node];
-            a.bytes.extend_from_slice(&b.bytes);
-            a.count += b.count;
+            self.nodes[node].append(&b);
         }
     }
 

@@ -99,6 +99,24 @@ pub fn remove(buf: &mut dyn SpliceBuf, index: usize, n: usize) {
     buf.overwrite(0, &((all - n) as u16).to_le_bytes());
 }
 
+/// Removes the elements at `places`, which ascend, in one walk.
+pub fn remove_all(buf: &mut dyn SpliceBuf, places: &[usize]) {
+    let bytes = buf.bytes();
+    let all = count(bytes);
+    let mut kept = EditBuf::new();
+    let (mut at, mut index) = (HEADER, 0);
+    for gone in places {
+        let from = place(bytes, at, gone - index);
+        kept.extend_from_slice(&bytes[at..from]);
+        at = place(bytes, from, 1);
+        index = gone + 1;
+    }
+    kept.extend_from_slice(&bytes[at..]);
+    let end = bytes.len();
+    buf.splice(HEADER..end, &kept);
+    buf.overwrite(0, &((all - places.len()) as u16).to_le_bytes());
+}
+
 /// The bytes that the elements from `at` on take in a listpack of Redis: each is followed by
 /// its own length.
 pub(super) fn listpack_bytes(bytes: &[u8], at: usize) -> usize {
