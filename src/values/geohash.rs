@@ -19,12 +19,57 @@ const STEPS: u32 = 26;
 pub type Place = (f64, f64);
 
 /// What is searched, in metres.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Shape {
     /// All within a distance.
     Circle(f64),
     /// All within a width and a height.
     Box(f64, f64),
+    /// All within the lines that join the corners, straight where meridians and parallels
+    /// are.
+    Polygon(Vec<Place>),
+}
+
+/// The mean of places on the sphere: where the mean of their directions points to.
+pub fn centroid(places: &[Place]) -> Place {
+    let mut sum = [0.0; 3];
+    for (longitude, latitude) in places {
+        let (longitude, latitude) = (longitude.to_radians(), latitude.to_radians());
+        sum[0] += latitude.cos() * longitude.cos();
+        sum[1] += latitude.cos() * longitude.sin();
+        sum[2] += latitude.sin();
+    }
+    // Its length does not matter for the direction.
+    let [x, y, z] = sum;
+    (y.atan2(x).to_degrees(), z.atan2(x.hypot(y)).to_degrees())
+}
+
+/// The corners of a polygon in pairs of neighbours, the last with the first.
+fn edges(corners: &[Place]) -> impl Iterator<Item = (Place, Place)> {
+    let next = corners.iter().cycle().skip(1);
+    corners.iter().copied().zip(next.copied())
+}
+
+/// Whether a line to the east of the place meets the polygon's edges an odd number of times.
+fn is_inside(corners: &[Place], (longitude, latitude): Place) -> bool {
+    let crossed = edges(corners).filter(|(a, b)| {
+        let meets = (a.1 > latitude) != (b.1 > latitude);
+        meets && longitude < (b.0 - a.0) * (latitude - a.1) / (b.1 - a.1) + a.0
+    });
+    crossed.count() % 2 == 1
+}
+
+/// The circle around the centre that holds the polygon, in metres. Where an edge is farther
+/// from the centre than its ends, between two of the points that are looked at, the margin
+/// covers it.
+fn enclosing_radius(corners: &[Place], centre: Place) -> f64 {
+    let points = edges(corners).flat_map(|(a, b)| {
+        (0..16).map(move |i| {
+            let part = f64::from(i) / 16.0;
+            (a.0 + (b.0 - a.0) * part, a.1 + (b.1 - a.1) * part)
+        })
+    });
+    points.fold(0.0, |most: f64, point| most.max(distance(centre, point))) * 1.02
 }
 
 fn interleave(latitude: u32, longitude: u32) -> u64 {
@@ -101,11 +146,11 @@ fn latitude_distance(a: f64, b: f64) -> f64 {
 
 impl Shape {
     /// The distance of a place from the centre, if it lies in the shape.
-    pub fn reach(self, centre: Place, place: Place) -> Option<f64> {
+    pub fn reach(&self, centre: Place, place: Place) -> Option<f64> {
         match self {
             Shape::Circle(radius) => {
                 let distance = distance(centre, place);
-                (distance <= radius).then_some(distance)
+                (distance <= *radius).then_some(distance)
             }
             Shape::Box(width, height) => {
                 if latitude_distance(place.1, centre.1) > height / 2.0 {
@@ -117,21 +162,34 @@ impl Shape {
                 }
                 Some(distance(centre, place))
             }
+            Shape::Polygon(corners) => is_inside(corners, place).then(|| distance(centre, place)),
         }
     }
 
-    fn radius(self) -> f64 {
+    fn radius(&self, centre: Place) -> f64 {
         match self {
-            Shape::Circle(radius) => radius,
+            Shape::Circle(radius) => *radius,
             Shape::Box(width, height) => (width / 2.0).hypot(height / 2.0),
+            Shape::Polygon(corners) => enclosing_radius(corners, centre),
         }
     }
 
     /// The limits of the shape: lowest and highest longitude, lowest and highest latitude.
-    fn bounds(self, (longitude, latitude): Place) -> [f64; 4] {
+    fn bounds(&self, (longitude, latitude): Place) -> [f64; 4] {
         let (width, height) = match self {
             Shape::Circle(radius) => (2.0 * radius, 2.0 * radius),
-            Shape::Box(width, height) => (width, height),
+            Shape::Box(width, height) => (*width, *height),
+            Shape::Polygon(corners) => {
+                let limits = |pick: fn(&Place) -> f64| {
+                    let all = || corners.iter().map(pick);
+                    [
+                        all().fold(f64::MAX, f64::min),
+                        all().fold(f64::MIN, f64::max),
+                    ]
+                };
+                let ([west, east], [south, north]) = (limits(|c| c.0), limits(|c| c.1));
+                return [west, east, south, north];
+            }
         };
         let up = (height / 2.0 / EARTH).to_degrees();
         let across =
@@ -148,8 +206,8 @@ impl Shape {
 
     /// The ranges of scores in which everything of the shape lies, the centre's cell first:
     /// the first score of each, and the first behind it.
-    pub fn ranges(self, centre: Place) -> Vec<(u64, u64)> {
-        let radius = self.radius();
+    pub fn ranges(&self, centre: Place) -> Vec<(u64, u64)> {
+        let radius = self.radius(centre);
         let mut step = estimate(radius, centre.1);
         let mut cells = neighbours(centre, step);
         let edge = |cell: u64, side: usize| area(cell, step)[side];
@@ -257,10 +315,19 @@ mod tests {
             ((seed >> 11) as f64 / (1u64 << 53) as f64 * 2.0 - 1.0) * half
         };
         for _ in 0..3000 {
-            let centre = (draw(179.0), draw(84.0));
+            let mut centre = (draw(179.0), draw(84.0));
             let shape = match draw(1.0) {
-                n if n < 0.0 => Shape::Circle(draw(1_500_000.0).abs()),
-                _ => Shape::Box(draw(2_000_000.0).abs(), draw(2_000_000.0).abs()),
+                n if n < -0.3 => Shape::Circle(draw(1_500_000.0).abs()),
+                n if n < 0.3 => Shape::Box(draw(2_000_000.0).abs(), draw(2_000_000.0).abs()),
+                _ => {
+                    let mut corner = || {
+                        let near = (centre.0 + draw(6.0), centre.1 + draw(6.0));
+                        (near.0.clamp(-180.0, 180.0), near.1.clamp(-85.0, 85.0))
+                    };
+                    let corners: Vec<Place> = (0..5).map(|_| corner()).collect();
+                    centre = centroid(&corners);
+                    Shape::Polygon(corners)
+                }
             };
             let ranges = shape.ranges(centre);
             for _ in 0..20 {

@@ -151,6 +151,12 @@ impl<'a> Plan<'a> {
             }
             self.metres = unit(rest.value())?;
             self.shape = Some(Shape::Box(width * self.metres, height * self.metres));
+        } else if left > 1
+            && self.shape.is_none()
+            && self.centre.is_none()
+            && rest.word("bypolygon")
+        {
+            self.polygon(rest)?;
         } else if let Some(store) = &mut self.store
             && rest.word("storedist")
         {
@@ -158,6 +164,25 @@ impl<'a> Plan<'a> {
         } else {
             return Err(errors::SYNTAX);
         }
+        Ok(())
+    }
+
+    /// `BYPOLYGON`, which is Valkey's: distances are those from the corners' mean.
+    fn polygon(&mut self, rest: &mut Arguments<'a>) -> Result<(), WireError> {
+        let number = crate::number::parse_i64(rest.value());
+        let number = number.ok_or(WireError::fixed("ERR invalid number of vertices"))?;
+        let number = usize::try_from(number).unwrap_or(0);
+        if number < 3 || rest.left() / 2 < number {
+            return Err(WireError::fixed(
+                "ERR GEOSEARCH BYPOLYGON must have at least 3 vertices",
+            ));
+        }
+        let mut corners = Vec::with_capacity(number);
+        for _ in 0..number {
+            corners.push(place(rest.value(), rest.value())?);
+        }
+        self.centre = Some(Centre::Place(geohash::centroid(&corners)));
+        self.shape = Some(Shape::Polygon(corners));
         Ok(())
     }
 
@@ -189,7 +214,7 @@ impl<'a> Plan<'a> {
 
     /// What is found, in the order asked for.
     fn run(&self, set: Option<SortedSetRef<'_>>) -> Result<Vec<Hit>, WireError> {
-        let (Some(set), Some(shape)) = (set, self.shape) else {
+        let (Some(set), Some(shape)) = (set, &self.shape) else {
             return Ok(Vec::new());
         };
         let centre = match self.centre {

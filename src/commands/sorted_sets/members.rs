@@ -368,7 +368,7 @@ fn draw(set: SortedSetRef<'_>) -> Option<(Element<'_>, f64)> {
     set.from(rank).next()
 }
 
-/// `ZSCAN key cursor [MATCH pattern] [COUNT count]`
+/// `ZSCAN key cursor [MATCH pattern] [COUNT count] [NOSCORES]`; the last is Valkey's.
 pub(super) fn zscan(
     ctx: &ReadContext<'_>,
     args: Args<'_>,
@@ -382,7 +382,7 @@ pub(super) fn zscan(
         reply.array(0);
         return Ok(());
     };
-    let (mut pattern, mut count) = (None, 10);
+    let (mut pattern, mut count, mut with_scores) = (None, 10, true);
     let mut rest = Arguments::new(args, 3);
     while rest.more() {
         if rest.word("match") {
@@ -392,6 +392,8 @@ pub(super) fn zscan(
             if count < 1 {
                 rest.fail(errors::SYNTAX);
             }
+        } else if rest.word("noscores") {
+            with_scores = false;
         } else {
             return Err(errors::SYNTAX);
         }
@@ -410,10 +412,12 @@ pub(super) fn zscan(
     });
     reply.array(2);
     reply.bulk(itoa::Buffer::new().format(next).as_bytes());
-    reply.array(2 * members.len());
+    reply.array(members.len() * (1 + usize::from(with_scores)));
     for (member, score) in members {
         bulk(reply, member);
-        reply.bulk_str(&crate::number::format_double(score));
+        if with_scores {
+            reply.bulk_str(&crate::number::format_double(score));
+        }
     }
     Ok(())
 }
