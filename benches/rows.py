@@ -7,8 +7,10 @@ import statistics
 import subprocess
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 
+import kinds
 from figures import OURS, Figure, Row
 from servers import REPOSITORY, Failed, Kind, Pair, Server, peers
 
@@ -227,28 +229,36 @@ class Run:
         keys = self.scale(1_000_000)
         for workload, what in (("set", "string, 17 B key, 64 B value"), ("set-ex", "same with TTL"),
                                ("set-int", "integer string, 10 B key"), ("subscriber", "hash of 6 subscriber fields")):
-            counted, resident = {}, {}
-            for kind in self.kinds():
-                servers = self.started(Server, [kind])
-                try:
-                    for server in servers.values():
-                        counted[kind.name], resident[kind.name] = self.bytes_a_key(server, workload, keys)
-                except (Failed, subprocess.SubprocessError, OSError) as error:
-                    self.failure(f"{what} on {kind.name}", error)
-                finally:
-                    stop(servers)
-            self.add(Figure(f"{what}: counted", "B", counted, 0.85))
-            self.add(Figure(f"{what}: RSS", "B", resident, 0.85))
+            load = lambda port, workload=workload: self.load(  # noqa: E731
+                port, workload, keys, "--sequential", "--keys", str(keys), "-P", "64", "-c", "8")
+            self.memory(what, load, keys, keys)
+        for values in kinds.values(self.scale):
+            fill = lambda port, values=values: kinds.fill(port, values)  # noqa: E731
+            self.memory(values.what, fill, values.keys, values.units)
 
-    def bytes_a_key(self, server: Server, workload: str, keys: int) -> tuple[float, float]:
+    def memory(self, what: str, fill: Callable[[int], object], keys: int, units: int) -> None:
+        counted, resident = {}, {}
+        for kind in self.kinds():
+            servers = self.started(Server, [kind])
+            try:
+                for server in servers.values():
+                    counted[kind.name], resident[kind.name] = self.bytes_taken(server, fill, keys, units)
+            except (Failed, subprocess.SubprocessError, OSError) as error:
+                self.failure(f"{what} on {kind.name}", error)
+            finally:
+                stop(servers)
+        self.add(Figure(f"{what}: counted", "B", counted, 0.85))
+        self.add(Figure(f"{what}: RSS", "B", resident, 0.85))
+
+    def bytes_taken(self, server: Server, fill: Callable[[int], object], keys: int, units: int) -> tuple[float, float]:
         used = lambda: int(server.info("memory")["used_memory"])  # noqa: E731
         used_before, rss_before = used(), server.rss_bytes()
-        self.load(server.port, workload, keys, "--sequential", "--keys", str(keys), "-P", "64", "-c", "8")
+        fill(server.port)
         time.sleep(1)
         there = int(server.command("DBSIZE"))
         if there != keys:
             raise Failed(f"{there} keys after writing {keys}")
-        return (used() - used_before) / keys, (server.rss_bytes() - rss_before) / keys
+        return (used() - used_before) / units, (server.rss_bytes() - rss_before) / units
 
 
 def synchronous(name: str) -> str:
