@@ -7,8 +7,7 @@ use crate::commit::AckLevel;
 use crate::execute::{After, BlockOn, SessionContext};
 use crate::number::parse_i64;
 use crate::protocol::{Args, Reply, WireError, errors};
-use crate::replication::{self, LinkState, Role, UpstreamState};
-use crate::server::Server;
+use crate::replication::{self, LinkState, Phase, Plan, Role, Upstream, UpstreamState};
 use crate::time::{Duration, Instant};
 use std::sync::atomic::Ordering;
 
@@ -43,6 +42,17 @@ pub const COMMANDS: &[CommandSpec] = &[
             replaced_by: "`REPLICAOF`",
         }),
         handler: Handler::Session(slaveof),
+        ..SERVER
+    },
+    CommandSpec {
+        name: "failover",
+        since: "6.2.0",
+        arity: -1,
+        flags: Flags::of("admin noscript stale"),
+        syntax: "[TO host port [FORCE]]{+target} [ABORT] [TIMEOUT milliseconds{:integer}]",
+        summary: "Hands the role of the primary to one of its replicas.",
+        complexity: "O(1)",
+        handler: Handler::Session(failover),
         ..SERVER
     },
     CommandSpec {
@@ -122,10 +132,13 @@ fn replicaof(
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     let server = context.server;
+    if server.replication.failover.phase() != Phase::Idle {
+        return Err(replication::FAILING_OVER);
+    }
     if args.is(1, "no") && args.is(2, "one") {
         change_role(context, move || {
             replication::become_primary(server);
-            note_primary(server, &[]);
+            replication::note_primary(server, None);
         });
         reply.ok();
         return Ok(());
@@ -146,7 +159,7 @@ fn replicaof(
     }
     change_role(context, move || {
         replication::become_replica(server, &host, port);
-        note_primary(server, &[host.as_bytes(), port.to_string().as_bytes()]);
+        replication::note_primary(server, Some(&Upstream { host, port }));
     });
     reply.ok();
     Ok(())
@@ -167,19 +180,62 @@ fn change_role(context: &SessionContext<'_>, change: impl FnOnce() + Send + 'sta
     }
 }
 
-/// Lets `CONFIG GET replicaof` and `CONFIG REWRITE` tell what was settled here.
-fn note_primary(server: &Server, host_and_port: &[&[u8]]) {
-    if let Err(error) = server.config.note("replicaof", host_and_port) {
-        tracing::warn!(%error, "the configuration does not follow REPLICAOF");
-    }
-}
-
 fn slaveof(
     context: &mut SessionContext<'_>,
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     replicaof(context, args, reply)
+}
+
+fn failover(
+    context: &mut SessionContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    match parse_failover(args)? {
+        None => change_role(context, replication::abort(context.server)?),
+        Some(plan) => replication::begin(context.server, plan)?,
+    }
+    reply.ok();
+    Ok(())
+}
+
+/// What `FAILOVER` asks for; `None` for `ABORT`.
+fn parse_failover(args: Args<'_>) -> Result<Option<Plan>, WireError> {
+    if args.len() == 2 && args.is(1, "abort") {
+        return Ok(None);
+    }
+    let mut plan = Plan::default();
+    let mut timeout_ms = None;
+    let mut at = 1;
+    while at < args.len() {
+        let left = args.len() - at - 1;
+        if args.is(at, "timeout") && left >= 1 && timeout_ms.is_none() {
+            let ms = parse_i64(args.at(at + 1)).ok_or(errors::NOT_AN_INTEGER)?;
+            let ms = u64::try_from(ms).ok().filter(|ms| *ms > 0);
+            timeout_ms = Some(ms.ok_or(WireError::fixed(
+                "ERR FAILOVER timeout must be greater than 0",
+            ))?);
+            at += 2;
+        } else if args.is(at, "to") && left >= 2 && plan.target.is_none() {
+            let port = parse_i64(args.at(at + 2)).ok_or(errors::NOT_AN_INTEGER)?;
+            plan.target = Some(Upstream {
+                host: String::from_utf8_lossy(args.at(at + 1)).into_owned(),
+                // No replica listens on 0, so it is not found.
+                port: u16::try_from(port).unwrap_or(0),
+            });
+            at += 3;
+        } else if args.is(at, "force") && !plan.force {
+            plan.force = true;
+            at += 1;
+        } else {
+            return Err(errors::SYNTAX);
+        }
+    }
+    let deadline = |ms: u64| Instant::now().checked_add(Duration::from_millis(ms.min(LONGEST_MS)));
+    plan.deadline = timeout_ms.and_then(deadline);
+    Ok(Some(plan))
 }
 
 fn role(
@@ -305,12 +361,14 @@ fn psync(
     args: Args<'_>,
     _reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    refuse_without_primary(context)?;
-    if args.len() > 3 {
-        return Err(WireError::fixed(
-            "ERR PSYNC with FAILOVER is not supported by this version of Lockstep",
-        ));
+    if args.is(3, "failover") {
+        let replid = String::from_utf8_lossy(args.at(1));
+        replication::take_over(context.server, &replid)?;
     }
+    if context.server.replication.failover.phase() != Phase::Idle {
+        return Err(replication::NO_STREAM);
+    }
+    refuse_without_primary(context)?;
     let offset = parse_i64(args.at(2)).ok_or(errors::NOT_AN_INTEGER)?;
     context.after = After::Replicate {
         replid: String::from_utf8_lossy(args.at(1)).into_owned(),
@@ -324,6 +382,9 @@ fn sync(
     _args: Args<'_>,
     _reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
+    if context.server.replication.failover.phase() != Phase::Idle {
+        return Err(replication::NO_STREAM);
+    }
     refuse_without_primary(context)?;
     Err(WireError::fixed(
         "ERR SYNC is not supported: a replica must ask with PSYNC, as Redis 2.8 and later do",

@@ -62,6 +62,10 @@ impl Gates {
     /// Somebody is told of changed keys; nothing is refused.
     pub const TRACKING: u32 = 1 << 13;
 
+    /// The role of the primary is on its way from here, or has just come: writes wait instead
+    /// of being refused for what is about to change. With `PAUSED_WRITES` only.
+    pub const ROLE_MOVES: u32 = 1 << 14;
+
     /// Sets or clears a condition.
     pub fn set(&self, gate: u32, on: bool) {
         if on {
@@ -432,7 +436,8 @@ fn node_gates(
     gates: u32,
 ) -> Result<(), WireError> {
     let flags = command.spec.flags;
-    if gates & Gates::READ_ONLY != 0 && client.redirects {
+    let role_moves = gates & Gates::ROLE_MOVES != 0;
+    if gates & Gates::READ_ONLY != 0 && client.redirects && !role_moves {
         redirect(server, client, flags)?;
     }
     let exec_has = |flag| args.is(0, "exec") && client.transaction.any_flag(flag);
@@ -451,10 +456,11 @@ fn node_gates(
     if gates & (Gates::NO_REPLICAS | Gates::TOO_FEW_REPLICAS) != 0
         && gates & Gates::READ_ONLY == 0
         && writes
+        && !role_moves
     {
         return Err(errors::NO_REPLICAS);
     }
-    if gates & Gates::READ_ONLY != 0 && writes {
+    if gates & Gates::READ_ONLY != 0 && writes && !role_moves {
         return Err(errors::READ_ONLY);
     }
     listener_gates(client, command)?;

@@ -52,6 +52,8 @@ pub struct Introduction {
     pub replid: Option<String>,
     /// How much of it, in bytes.
     pub offset: u64,
+    /// Whether the node at the other end, which is a replica still, is to become primary.
+    pub take_over: bool,
 }
 
 /// A connection to a primary with the bytes that came and were not used yet.
@@ -60,6 +62,8 @@ pub struct Dialogue {
     pub stream: TcpStream,
     /// Bytes received and not used.
     pub buffer: Vec<u8>,
+    /// The stream was asked for.
+    pub asked: bool,
 }
 
 impl Dialogue {
@@ -90,7 +94,12 @@ impl Dialogue {
             Some(replid) => (replid.as_str(), (who.offset + 1).to_string()),
             None => ("?", "-1".to_owned()),
         };
-        self.send(&["PSYNC", replid, &offset]).await?;
+        let mut psync = vec!["PSYNC", replid, &offset];
+        if who.take_over {
+            psync.push("FAILOVER");
+        }
+        self.asked = true;
+        self.send(&psync).await?;
         match self.reply().await? {
             OwnedFrame::SimpleString(text) => parse_offer(&String::from_utf8_lossy(&text)),
             OwnedFrame::Error(error) => Err(HandshakeError::Refused { to: "PSYNC", error }),

@@ -5,17 +5,22 @@
 //! <applied> FACK <fsynced>` after every batch it applies and after every fsync that moved.
 //!
 //! `state` is who this node is (role, replication ids); `primary` serves a replica's link,
-//! `replica` follows a primary; `handshake` is the dialogue that both begin with.
+//! `replica` follows a primary; `handshake` is the dialogue that both begin with; `failover`
+//! hands the role of a primary over.
 //!
 //! What must stay true: a replica's log holds the primary's bytes unchanged, so that offsets
 //! agree along a chain; a replica acknowledges only whole units (commands, transactions).
 
+mod failover;
 mod handshake;
 mod latency;
 mod primary;
 mod replica;
 mod state;
 
+pub use failover::{
+    FAILING_OVER, Failover, NO_STREAM, Phase, Plan, abort, begin, note_primary, take_over,
+};
 pub use primary::{consumer, serve_replica};
 pub use replica::{become_primary, become_replica};
 pub use state::{LinkState, ReplicaLink, Replication, Role, Upstream, UpstreamState};

@@ -3,6 +3,7 @@
 //! One task follows the primary for one generation of the role: connect, introduce, resync,
 //! then apply the stream and acknowledge it. When the link breaks it begins again.
 
+use super::failover;
 use super::handshake::{Dialogue, HandshakeError, Introduction, Offer};
 use super::state::{Upstream, UpstreamState};
 use crate::commit::Event;
@@ -10,7 +11,7 @@ use crate::execute::{Applier, ApplyError, Gates, call_off_all};
 use crate::keyspace::{Cause, DbIndex, Locked};
 use crate::protocol::{Limits, Parsed, RequestReader};
 use crate::pubsub::Outbox;
-use crate::server::Server;
+use crate::server::{Hold, Server};
 use crate::time::{Duration, Instant};
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -48,25 +49,59 @@ pub fn become_replica(server: &'static Server, host: &str, port: u16) -> bool {
     let Some(generation) = server.replication.demote(upstream.clone()) else {
         return false;
     };
-    server.gates.set(Gates::REPLICA, true);
-    server.gates.set(Gates::NO_REPLICAS, false);
-    server.refresh_role_gates();
+    set_gates(server);
     // Whoever passed the gates before has finished once every lock was taken. Nobody will make
     // a key ready here any more for those who wait to write.
     call_off_all(&Locked::everything(&server.keyspace), Cause::RoleChanged);
     drop(server.pubsub.publishing());
+    begin_to_follow(server, upstream, generation, false);
+    true
+}
+
+/// Makes this primary a replica of its own replica `target`, which is asked to take over, if
+/// `go` says so when nothing can be appended to the log any more.
+pub(super) fn hand_over(
+    server: &'static Server,
+    target: &Upstream,
+    go: impl FnOnce() -> bool,
+) -> bool {
+    let locked = Locked::everything(&server.keyspace);
+    let publishing = server.pubsub.publishing();
+    if !go() {
+        return false;
+    }
+    server.pause.hold(server, Hold::HandedOver);
+    let generation = server.replication.demote(target.clone());
+    set_gates(server);
+    drop(publishing);
+    call_off_all(&locked, Cause::RoleChanged);
+    drop(locked);
+    if let Some(generation) = generation {
+        begin_to_follow(server, target.clone(), generation, true);
+    }
+    true
+}
+
+fn set_gates(server: &Server) {
+    server.gates.set(Gates::REPLICA, true);
+    server.gates.set(Gates::NO_REPLICAS, false);
+    server.refresh_role_gates();
+}
+
+/// What follows a change of role: members and replicas learn of it, and a task follows the
+/// primary.
+fn begin_to_follow(server: &'static Server, upstream: Upstream, generation: u64, ask: bool) {
     server.wake_ack_waiters();
     server.authority().tell(Event::Role(false));
     // Replicas of this node resynchronise with the history that it takes over.
     close_links(server);
-    tracing::info!(host, port, "following a primary");
+    tracing::info!(host = %upstream.host, port = upstream.port, "following a primary");
     match server.workers().first() {
         Some(worker) => worker.run(Box::new(move |_| {
-            tokio::task::spawn_local(follow(server, upstream, generation));
+            tokio::task::spawn_local(follow(server, upstream, generation, ask));
         })),
         None => tracing::warn!("no worker yet: the link to the primary starts with the server"),
     }
-    true
 }
 
 /// Makes this node a primary; false if it is one.
@@ -107,11 +142,14 @@ fn close_links(server: &Server) {
 }
 
 /// Follows a primary for as long as the generation lasts.
-pub async fn follow(server: &'static Server, upstream: Upstream, generation: u64) {
+///
+/// `ask`: it is a replica of this node that has to be asked to take over first.
+async fn follow(server: &'static Server, upstream: Upstream, generation: u64, ask: bool) {
     // Told by an operator or the configuration: the first copy is taken without question.
     let mut consent = Consent {
         told: true,
         refused: None,
+        take_over: if ask { Ask::Now } else { Ask::Never },
     };
     while server.replication.is_current(generation) {
         let state = |state| server.replication.set_upstream_state(generation, state);
@@ -162,10 +200,16 @@ async fn run_link(
     let mut dialogue = Dialogue {
         stream,
         buffer: Vec::new(),
+        asked: false,
     };
-    let who = introduction(server);
+    let mut who = introduction(server);
+    who.take_over = consent.take_over != Ask::Never;
     let offer = tokio::time::timeout(timeout, dialogue.introduce(&who));
-    let db = match offer.await.map_err(timed_out)?? {
+    let offer = offer.await.map_err(timed_out)?;
+    if who.take_over {
+        note_answer(server, consent, &dialogue, &offer)?;
+    }
+    let db = match offer? {
         Offer::Continue(replid) => {
             let end = server.log.end();
             if let Some(replid) = replid {
@@ -193,6 +237,34 @@ async fn run_link(
         .await
 }
 
+/// What the answer to `PSYNC … FAILOVER` means for the failover.
+fn note_answer(
+    server: &'static Server,
+    consent: &mut Consent,
+    dialogue: &Dialogue,
+    offer: &Result<Offer, HandshakeError>,
+) -> Result<(), LinkError> {
+    match offer {
+        Ok(_) => {
+            consent.take_over = Ask::Never;
+            failover::completed(server);
+        }
+        Err(HandshakeError::Refused { to: "PSYNC", error }) if consent.take_over == Ask::Again => {
+            // It took over when it was asked first, or never will: an ordinary resync tells.
+            tracing::warn!(%error, "the target was asked before; following it");
+            consent.take_over = Ask::Never;
+            failover::completed(server);
+        }
+        Err(HandshakeError::Refused { to: "PSYNC", error }) => {
+            failover::refused(server, error);
+            return Err(LinkError::RoleChanged);
+        }
+        Err(_) if dialogue.asked => consent.take_over = Ask::Again,
+        Err(_) => {}
+    }
+    Ok(())
+}
+
 fn introduction(server: &'static Server) -> Introduction {
     let config = server.config.current();
     let knows_history = server.log.is_recording();
@@ -211,16 +283,29 @@ fn introduction(server: &'static Server) -> Introduction {
             .map(|password| (config.masteruser.clone(), password)),
         replid: knows_history.then(|| server.replication.known_as(end)),
         offset: end,
+        take_over: false,
     }
 }
 
-/// Whether a full copy in place of the data here is wanted.
+/// What may be asked of the primary, and taken from it.
 struct Consent {
-    /// Nothing was copied since somebody said whom to follow.
+    /// Whether a full copy in place of the data here is wanted in any case: nothing was copied
+    /// since somebody said whom to follow.
     told: bool,
     /// The history of which a copy was declined: it may grow longer than ours, and is still
     /// not ours.
     refused: Option<String>,
+    /// Whether the node has to become a primary first.
+    take_over: Ask,
+}
+
+/// Whether the node at the other end is to be asked to take over as primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ask {
+    Never,
+    Now,
+    /// It was asked, and the answer was lost: it may be a primary already.
+    Again,
 }
 
 /// An empty or older node must not make a fuller one discard its data unless told to.

@@ -1,5 +1,6 @@
 //! Who this node is: its role, its replication ids, its links.
 
+use super::failover::Failover;
 use super::latency::AckLatency;
 use crate::commit::AckLevel;
 use crate::time::Instant;
@@ -122,6 +123,8 @@ pub struct Replication {
     changed: tokio::sync::Notify,
     /// See [`Replication::stream_lock`].
     stream: Mutex<()>,
+    /// The handing over of this node's role.
+    pub failover: Failover,
 }
 
 impl Replication {
@@ -141,6 +144,7 @@ impl Replication {
             had_links: AtomicBool::new(false),
             changed: tokio::sync::Notify::new(),
             stream: Mutex::new(()),
+            failover: Failover::default(),
         }
     }
 

@@ -149,6 +149,8 @@ async fn ping_replicas(server: &'static Server) {
     loop {
         let period = server.config.current().repl_ping_replica_period_seconds;
         tokio::time::sleep(Duration::from_secs(period)).await;
+        // Held, so that nothing is appended while the role changes.
+        let _publishing = server.pubsub.publishing();
         if !server.replication.is_replica() && !server.replication.links().is_empty() {
             server.log.append_stream_only(b"*1\r\n$4\r\nPING\r\n");
             server.log.notify();

@@ -15,7 +15,7 @@ mod stop;
 
 pub use command_stats::{CommandClock, CommandCount, CommandCounts, CommandStats};
 pub use live::{Live, LiveValues, OutputLimit};
-pub use pause::Pause;
+pub use pause::{Hold, Pause};
 pub use rates::{PerSecond, Rates};
 pub use start::{StartError, run};
 pub use state::Server;

@@ -1,19 +1,36 @@
-//! `CLIENT PAUSE`: until when clients wait, and which.
+//! What holds clients back: `CLIENT PAUSE`, and the server's own reasons to let no write in.
 
 use super::state::Server;
 use crate::execute::Gates;
 use crate::time::{Duration, Instant};
 use parking_lot::Mutex;
 
-/// The pause that is on, if one is.
+/// The pauses that are on. Writes go on when none is left.
 #[derive(Default)]
 pub struct Pause(Mutex<State>);
 
+/// Why this server holds writes back by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// It is about to stop.
+    Shutdown,
+    /// It is about to hand its role over to a replica.
+    HandOver,
+    /// It has given its role away, and the replica has not said that it has taken it.
+    HandedOver,
+    /// It has taken the role over and waits for its first replicas.
+    TakeOver,
+}
+
 #[derive(Default)]
 struct State {
+    /// The end of `CLIENT PAUSE`.
     until: Option<Instant>,
+    /// Whether that concerns all commands.
+    all: bool,
     /// Grows with every change, so that a timer of an older pause ends nothing.
     generation: u64,
+    holds: Vec<Hold>,
 }
 
 impl Pause {
@@ -23,14 +40,10 @@ impl Pause {
         let until = Instant::now() + timeout;
         let until = state.until.map_or(until, |old| old.max(until));
         state.until = Some(until);
+        state.all |= all;
         state.generation += 1;
         let generation = state.generation;
-        let gate = if all {
-            Gates::PAUSED | Gates::PAUSED_WRITES
-        } else {
-            Gates::PAUSED_WRITES
-        };
-        server.gates.set(gate, true);
+        state.publish(server);
         drop(state);
         let Some(worker) = server.workers().first() else {
             // Nobody can be waiting before there are workers.
@@ -47,25 +60,50 @@ impl Pause {
         }));
     }
 
-    /// Lets writes go on that another stop has held back, unless a pause is on.
-    pub fn resume(&self, server: &Server) {
-        let state = self.0.lock();
-        if state.until.is_none() {
-            server.gates.set(Gates::PAUSED_WRITES, false);
-        }
+    /// Ends what clients have asked for, and lets the waiting go on if nothing else stops them.
+    pub fn end(&self, server: &Server) {
+        let mut state = self.0.lock();
+        state.until = None;
+        state.all = false;
+        state.generation += 1;
+        state.publish(server);
         drop(state);
         server.wake_ack_waiters();
     }
 
-    /// Ends the pause, if one is on, and lets the waiting go on.
-    pub fn end(&self, server: &Server) {
+    /// Holds writes back until [`Pause::release`] is called for the same reason.
+    pub fn hold(&self, server: &Server, why: Hold) {
         let mut state = self.0.lock();
-        state.until = None;
-        state.generation += 1;
-        server
-            .gates
-            .set(Gates::PAUSED | Gates::PAUSED_WRITES, false);
+        if !state.holds.contains(&why) {
+            state.holds.push(why);
+        }
+        state.publish(server);
+    }
+
+    /// Ends a [`Pause::hold`], and lets writes go on if nothing else stops them.
+    pub fn release(&self, server: &Server, why: Hold) {
+        let mut state = self.0.lock();
+        state.holds.retain(|held| *held != why);
+        state.publish(server);
         drop(state);
         server.wake_ack_waiters();
+    }
+}
+
+impl State {
+    fn publish(&self, server: &Server) {
+        let asked = self.until.is_some();
+        server.gates.set(Gates::PAUSED, asked && self.all);
+        let moves = |hold: &Hold| matches!(hold, Hold::HandedOver | Hold::TakeOver);
+        let role_moves = self.holds.iter().any(moves);
+        // Never on without the pause, also for who looks in between.
+        if !role_moves {
+            server.gates.set(Gates::ROLE_MOVES, false);
+        }
+        let writes = asked || !self.holds.is_empty();
+        server.gates.set(Gates::PAUSED_WRITES, writes);
+        if role_moves {
+            server.gates.set(Gates::ROLE_MOVES, true);
+        }
     }
 }

@@ -55,7 +55,7 @@ pub struct Server {
     pub command_logs: CommandLogs,
     /// Spikes of latency.
     pub latency: LatencyMonitor,
-    /// `CLIENT PAUSE`.
+    /// What holds clients back.
     pub pause: Pause,
     /// The scripts.
     pub scripts: Scripts,

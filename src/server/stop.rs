@@ -1,9 +1,9 @@
 //! A graceful stop: no write is left that a client was told is done and a replica or the
 //! file lacks.
 
+use super::pause::Hold;
 use super::state::Server;
 use crate::config::ShutdownFlags;
-use crate::execute::Gates;
 use crate::replication::LinkState;
 use crate::time::{Duration, Instant};
 use parking_lot::Mutex;
@@ -99,7 +99,7 @@ impl Stopping {
 /// saves, and completes the append-only file. `false`: the server goes on, because stopping
 /// was called off or the data could not be saved.
 pub async fn gracefully(server: &'static Server, flags: ShutdownFlags) -> bool {
-    server.gates.set(Gates::PAUSED_WRITES, true);
+    server.pause.hold(server, Hold::Shutdown);
     let done = tokio::select! {
         done = prepare(server, flags) => done,
         () = server.stopping.called_off.notified() => {
@@ -112,8 +112,7 @@ pub async fn gracefully(server: &'static Server, flags: ShutdownFlags) -> bool {
         return true;
     }
     server.stopping.end();
-    server.pause.resume(server);
-    server.wake_ack_waiters();
+    server.pause.release(server, Hold::Shutdown);
     false
 }
 

@@ -26,7 +26,10 @@ pub(super) fn replication(context: &SessionContext<'_>, text: &mut Text) {
         let member = members.iter().find(|member| member.id == link.id);
         text.field(&format!("slave{i}"), replica_line(link, member));
     }
-    text.field("master_failover_state", "no-failover");
+    text.field(
+        "master_failover_state",
+        server.replication.failover.phase().name(),
+    );
     history_fields(server, text);
     in_sync_fields(server, &members, text);
 }
