@@ -51,6 +51,7 @@ redis-tests: all peers
 	redis-tests/run --binary $(SERVER)
 	redis-tests/run-exchange --binary $(SERVER)
 	redis-tests/run-clients --binary $(SERVER)
+	redis-tests/run-sentinel --binary $(SERVER)
 
 # Redis 8.2.3, Valkey 9.1.2 and the client libraries, under .peers (ignored by git).
 peers:

@@ -136,9 +136,10 @@ fn replicaof(
         return Err(replication::FAILING_OVER);
     }
     if args.is(1, "no") && args.is(2, "one") {
+        // Noted now, so that a CONFIG REWRITE in the same transaction writes it, as Sentinel wants.
+        replication::note_primary(server, None);
         change_role(context, move || {
             replication::become_primary(server);
-            replication::note_primary(server, None);
         });
         reply.ok();
         return Ok(());
@@ -157,9 +158,10 @@ fn replicaof(
         reply.simple("OK Already connected to specified master");
         return Ok(());
     }
+    let upstream = Upstream { host, port };
+    replication::note_primary(server, Some(&upstream));
     change_role(context, move || {
-        replication::become_replica(server, &host, port);
-        replication::note_primary(server, Some(&Upstream { host, port }));
+        replication::become_replica(server, &upstream.host, upstream.port);
     });
     reply.ok();
     Ok(())
