@@ -415,6 +415,7 @@ fn replconf(
         return Err(errors::SYNTAX);
     }
     let hello = &mut context.client.replica;
+    let mut greets = false;
     for at in (1..args.len()).step_by(2) {
         let value = args.at(at + 1);
         if args.is(at, "listening-port") {
@@ -430,6 +431,7 @@ fn replconf(
             hello.address = Some(String::from_utf8_lossy(value).into_owned())
                 .filter(|address| !address.is_empty());
         } else if args.is(at, "capa") {
+            greets |= args.is(at + 1, replication::CAPABILITY);
             // Unknown ones mean nothing; a bound keeps a client from filling memory.
             if hello.capabilities.len() < 16 && value.len() < 64 {
                 let name = String::from_utf8_lossy(value).to_ascii_lowercase();
@@ -456,7 +458,10 @@ fn replconf(
             ));
         }
     }
-    reply.ok();
+    match greets {
+        true => reply.simple(replication::GREETING),
+        false => reply.ok(),
+    }
     Ok(())
 }
 

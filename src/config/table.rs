@@ -346,8 +346,7 @@ const REPLICATION: &[Spec] = &[
         Kind::Choice(&["disabled", "on-empty-db", "swapdb", "flush-before-load"]),
         "disabled",
     )
-    .flags(Flags::INERT)
-    .help("A full sync is loaded from the socket as it arrives."),
+    .help("A full sync is loaded beside the old data; flush-before-load spares the memory."),
     live("replica-full-sync-buffer-limit", SIGNED_BYTES, "0")
         .flags(Flags::INERT)
         .help("What happens during a full sync waits in the write log."),

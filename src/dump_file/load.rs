@@ -1,7 +1,7 @@
 //! Reading a file into the keyspace.
 
 use crate::execute::{Settings, created, with_frequency, with_idle};
-use crate::keyspace::{DbIndex, Entry, Locked, shard_of};
+use crate::keyspace::{DbIndex, Entry, Keyspace, Locked, shard_of};
 use crate::rdb::{self, FileReader, Item, Key, Problem, RdbError};
 use crate::server::Server;
 use crate::time::{self, Instant, UnixMs};
@@ -138,10 +138,23 @@ pub fn load_into<R: Read>(
     reader: &mut FileReader<R>,
     expired: Expired,
 ) -> Result<Loaded, RdbError> {
+    load_beside(server, &server.keyspace, reader, expired)
+}
+
+/// Loads everything from `reader` into another keyspace than the one that is served.
+///
+/// # Errors
+/// As [`load_into`].
+pub fn load_beside<R: Read>(
+    server: &Server,
+    keyspace: &Keyspace,
+    reader: &mut FileReader<R>,
+    expired: Expired,
+) -> Result<Loaded, RdbError> {
     let now = time::unix_ms();
     let rules = Rules {
         settings: &server.settings(),
-        databases: server.keyspace.databases(),
+        databases: keyspace.databases(),
         now,
         expired,
     };
@@ -149,7 +162,7 @@ pub fn load_into<R: Read>(
         let key = entry.view().key();
         let hash = crate::hash::hash(key);
         let index = shard_of(hash);
-        let mut locked = Locked::one(&server.keyspace, db, index);
+        let mut locked = Locked::one(keyspace, db, index);
         let shard = locked.shard_mut(db, index);
         if shard.find(hash, key).is_some() {
             return false;

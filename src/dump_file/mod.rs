@@ -13,5 +13,7 @@ mod load;
 mod save;
 
 pub use handle::{Cancelled, DumpFile, DumpStatus};
-pub use load::{Expired, LoadError, Loaded, Rules, load_at_start, load_into, load_locked};
+pub use load::{
+    Expired, LoadError, Loaded, Rules, load_at_start, load_beside, load_into, load_locked,
+};
 pub use save::{form, save_locked};

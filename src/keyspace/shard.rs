@@ -298,6 +298,27 @@ impl Shard {
         }
     }
 
+    /// Takes the keys of `fresh`, to which nobody else has access, in place of its own; those are
+    /// given to the caller to free elsewhere.
+    pub fn take_keys(&mut self, fresh: &mut Shard) -> impl Send + use<> {
+        let old = self.flush();
+        if fresh.epoch != self.epoch {
+            // Epochs come again: an old one would hide an entry from a later snapshot.
+            for raw in fresh.table.iter() {
+                EntryPtr(raw).set_epoch(self.epoch);
+            }
+        }
+        self.table = std::mem::take(&mut fresh.table);
+        self.volatile = std::mem::take(&mut fresh.volatile);
+        self.hints = std::mem::take(&mut fresh.hints);
+        for key in self.followed_keys() {
+            if self.find(crate::hash::hash(key), key).is_some() {
+                self.tell_followers(key);
+            }
+        }
+        old
+    }
+
     /// Exchanges the keys of two shards (`SWAPDB`).
     pub(super) fn swap_contents(a: &mut Shard, b: &mut Shard) {
         // A snapshot in progress knows the keys by their old database, so both are completed

@@ -1,6 +1,7 @@
 //! The dialogue with which a replica introduces itself to its primary.
 
-use super::CAPABILITY;
+use super::{CAPABILITY, GREETING};
+use crate::time::Duration;
 use redis_protocol::resp2::decode::decode;
 use redis_protocol::resp2::types::OwnedFrame;
 use std::io;
@@ -64,9 +65,24 @@ pub struct Dialogue {
     pub buffer: Vec<u8>,
     /// The stream was asked for.
     pub asked: bool,
+    /// Whether the primary is a node of our own kind.
+    pub of_our_kind: bool,
+    /// How long the primary may be silent.
+    timeout: Duration,
 }
 
 impl Dialogue {
+    /// A dialogue that has not begun.
+    pub fn new(stream: TcpStream, timeout: Duration) -> Self {
+        Dialogue {
+            stream,
+            buffer: Vec::new(),
+            asked: false,
+            of_our_kind: false,
+            timeout,
+        }
+    }
+
     /// Introduces the replica and asks for the stream.
     ///
     /// # Errors
@@ -80,16 +96,19 @@ impl Dialogue {
             self.expect_ok("AUTH", &args).await?;
         }
         let port = who.port.to_string();
-        self.expect_ok("REPLCONF", &["REPLCONF", "listening-port", &port])
-            .await?;
+        self.tell(&["REPLCONF", "listening-port", &port]).await?;
         if let Some(ip) = &who.announce_ip {
-            self.expect_ok("REPLCONF", &["REPLCONF", "ip-address", ip])
-                .await?;
+            self.tell(&["REPLCONF", "ip-address", ip]).await?;
         }
+        // What is not announced, such as a channel of its own for the copy, is not offered.
         let capabilities = [
             "REPLCONF", "capa", "eof", "capa", "psync2", "capa", CAPABILITY,
         ];
-        self.expect_ok("REPLCONF", &capabilities).await?;
+        self.of_our_kind = self.tell(&capabilities).await?.as_deref() == Some(GREETING);
+        if !self.of_our_kind {
+            // Valkey writes its copy for the version it hears; Redis does not know the word.
+            self.tell(&["REPLCONF", "version", READS_AS]).await?;
+        }
         let (replid, offset) = match &who.replid {
             Some(replid) => (replid.as_str(), (who.offset + 1).to_string()),
             None => ("?", "-1".to_owned()),
@@ -154,6 +173,19 @@ impl Dialogue {
         }
     }
 
+    /// Tells something of which nothing depends on whether the primary understands it.
+    async fn tell(&mut self, args: &[&str]) -> Result<Option<String>, HandshakeError> {
+        self.send(args).await?;
+        match self.reply().await? {
+            OwnedFrame::SimpleString(text) => Ok(Some(String::from_utf8_lossy(&text).into_owned())),
+            OwnedFrame::Error(error) => {
+                tracing::debug!(told = args[1], %error, "the primary does not understand REPLCONF");
+                Ok(None)
+            }
+            other => Err(misbehaved("REPLCONF", &other)),
+        }
+    }
+
     async fn send(&mut self, args: &[&str]) -> io::Result<()> {
         let mut request = Vec::new();
         crate::protocol::OwnedArgs::of(args)
@@ -181,14 +213,18 @@ impl Dialogue {
         }
     }
 
-    async fn fill(&mut self) -> io::Result<()> {
-        let mut space = [0u8; 4096];
-        let n = self.stream.read(&mut space).await?;
-        if n == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    /// Waits for more bytes, for as long as the primary may be silent, and says how many came.
+    ///
+    /// # Errors
+    /// When the connection fails or ends, or nothing comes.
+    pub async fn fill(&mut self) -> io::Result<usize> {
+        self.buffer.reserve(READ_AT_ONCE);
+        let read = self.stream.read_buf(&mut self.buffer);
+        match tokio::time::timeout(self.timeout, read).await {
+            Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => read,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
         }
-        self.buffer.extend_from_slice(&space[..n]);
-        Ok(())
     }
 }
 
@@ -210,6 +246,11 @@ fn parse_offer(text: &str) -> Result<Offer, HandshakeError> {
 fn misbehaved(to: &str, frame: &OwnedFrame) -> HandshakeError {
     HandshakeError::Misbehaved(format!("{frame:?} to {to}"))
 }
+
+/// The version of Valkey whose RDB files are read here.
+const READS_AS: &str = "9.1.2";
+/// Bytes read at once.
+const READ_AT_ONCE: usize = 128 * 1024;
 
 #[cfg(test)]
 mod tests {

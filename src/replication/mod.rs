@@ -4,13 +4,19 @@
 //! capability `lockstep` and then push acknowledgements: a replica sends `REPLCONF ACK
 //! <applied> FACK <fsynced>` after every batch it applies and after every fsync that moved.
 //!
+//! With Redis and Valkey the link is theirs: a full copy is an RDB file, and acknowledgements
+//! come once a second and when `REPLCONF GETACK` asks.
+//!
 //! `state` is who this node is (role, replication ids); `primary` serves a replica's link,
-//! `replica` follows a primary; `handshake` is the dialogue that both begin with; `failover`
-//! hands the role of a primary over.
+//! `replica` follows a primary; `handshake` is the dialogue that it begins with, `copy` and
+//! `copy_file` take the full copy that may come then;
+//! `failover` hands the role of a primary over.
 //!
 //! What must stay true: a replica's log holds the primary's bytes unchanged, so that offsets
 //! agree along a chain; a replica acknowledges only whole units (commands, transactions).
 
+mod copy;
+mod copy_file;
 mod failover;
 mod handshake;
 mod latency;
@@ -27,3 +33,6 @@ pub use state::{LinkState, ReplicaLink, Replication, Role, Upstream, UpstreamSta
 
 /// The capability by which nodes of our own kind recognise each other.
 pub const CAPABILITY: &str = "lockstep";
+
+/// What a node of our own kind answers to one that announces [`CAPABILITY`].
+pub const GREETING: &str = "OK lockstep";

@@ -3,6 +3,7 @@
 //! One task follows the primary for one generation of the role: connect, introduce, resync,
 //! then apply the stream and acknowledge it. When the link breaks it begins again.
 
+use super::copy::{Announced, take_copy};
 use super::failover;
 use super::handshake::{Dialogue, HandshakeError, Introduction, Offer};
 use super::state::{Upstream, UpstreamState};
@@ -10,7 +11,7 @@ use crate::commit::Event;
 use crate::execute::{Applier, ApplyError, Gates, call_off_all};
 use crate::keyspace::{Cause, DbIndex, Locked};
 use crate::protocol::{Limits, Parsed, RequestReader};
-use crate::pubsub::Outbox;
+use crate::rdb::RdbError;
 use crate::server::{Hold, Server};
 use crate::time::{Duration, Instant};
 use std::io;
@@ -32,6 +33,9 @@ pub enum LinkError {
     /// The stream is not made of requests.
     #[error("the primary misbehaved: {0}")]
     Protocol(String),
+    /// The full copy cannot be loaded.
+    #[error("the primary's copy, {0}")]
+    Copy(#[from] RdbError),
     /// The full copy was declined.
     #[error("{0}")]
     Declined(String),
@@ -131,7 +135,7 @@ pub fn become_primary(server: &'static Server) -> bool {
     true
 }
 
-fn close_links(server: &Server) {
+pub(super) fn close_links(server: &Server) {
     for link in server.replication.links() {
         link.closing
             .store(true, std::sync::atomic::Ordering::SeqCst);
@@ -151,6 +155,7 @@ async fn follow(server: &'static Server, upstream: Upstream, generation: u64, as
         refused: None,
         take_over: if ask { Ask::Now } else { Ask::Never },
     };
+    let mut complaints = Complaints::default();
     while server.replication.is_current(generation) {
         let state = |state| server.replication.set_upstream_state(generation, state);
         state(UpstreamState::Connect);
@@ -161,13 +166,42 @@ async fn follow(server: &'static Server, upstream: Upstream, generation: u64, as
         if let Err(error) = ended
             && server.replication.is_current(generation)
         {
-            tracing::warn!(host = %upstream.host, port = upstream.port, %error, "link to primary");
+            complaints.note(&upstream, &error);
             if let LinkError::Declined(why) = &error {
                 server.replication.set_refusal(Some(why.clone()));
             }
         }
         server.refresh_role_gates();
-        tokio::time::sleep(RETRY).await;
+        tokio::time::sleep(complaints.pause()).await;
+    }
+}
+
+/// What went wrong with the link, so that the same is not told five times a second, and a copy
+/// that cannot be loaded is not asked for as often.
+#[derive(Default)]
+struct Complaints {
+    last: String,
+    told_at: Option<Instant>,
+    bad_copies: u32,
+}
+
+impl Complaints {
+    fn note(&mut self, upstream: &Upstream, error: &LinkError) {
+        self.bad_copies = match error {
+            LinkError::Copy(_) => self.bad_copies.saturating_add(1),
+            _ => 0,
+        };
+        let text = error.to_string();
+        let lately = self.told_at.is_some_and(|at| at.elapsed() < TELL_AGAIN);
+        if text != self.last || !lately {
+            tracing::warn!(host = %upstream.host, port = upstream.port, %error, "link to primary");
+            self.last = text;
+            self.told_at = Some(Instant::now());
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        RETRY * (1 << self.bad_copies.min(5))
     }
 }
 
@@ -197,23 +231,21 @@ async fn run_link(
     server
         .replication
         .set_upstream_state(generation, UpstreamState::Handshake);
-    let mut dialogue = Dialogue {
-        stream,
-        buffer: Vec::new(),
-        asked: false,
-    };
+    let mut dialogue = Dialogue::new(stream, timeout);
     let mut who = introduction(server);
     who.take_over = consent.take_over != Ask::Never;
-    let offer = tokio::time::timeout(timeout, dialogue.introduce(&who));
-    let offer = offer.await.map_err(timed_out)?;
+    let offer = dialogue.introduce(&who).await;
     if who.take_over {
         note_answer(server, consent, &dialogue, &offer)?;
     }
     let db = match offer? {
         Offer::Continue(replid) => {
             let end = server.log.end();
-            if let Some(replid) = replid {
-                server.replication.adopt(&replid, Some(end));
+            if let Some(replid) = replid
+                && server.replication.adopt(&replid, Some(end))
+            {
+                // Replicas of this node learn the new id when they come back.
+                close_links(server);
             }
             tracing::info!(offset = end, "partial resync with the primary");
             server.log.selected().unwrap_or_default()
@@ -223,7 +255,12 @@ async fn run_link(
             server
                 .replication
                 .set_upstream_state(generation, UpstreamState::Sync);
-            take_copy(server, &mut dialogue, &replid, offset, timeout).await?
+            let announced = Announced {
+                replid: &replid,
+                offset,
+                generation,
+            };
+            take_copy(server, &mut dialogue, &announced).await?
         }
     };
     consent.told = false;
@@ -327,113 +364,6 @@ fn may_take_copy(
     )))
 }
 
-/// Receives a full copy in place of the data here; gives the database that the stream after
-/// it has selected.
-async fn take_copy(
-    server: &'static Server,
-    dialogue: &mut Dialogue,
-    replid: &str,
-    offset: u64,
-    timeout: Duration,
-) -> Result<DbIndex, LinkError> {
-    let header = tokio::time::timeout(timeout, dialogue.copy_header());
-    let header = header
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    let Some(mark) = header.strip_prefix("EOF:") else {
-        return Err(LinkError::Declined(
-            "the primary sends an RDB file, which this version does not read".into(),
-        ));
-    };
-    tracing::info!(offset, "full resync with the primary begins");
-    server.gates.set(Gates::LOADING, true);
-    // The files go on holding the old history until the new one can take its place.
-    server.aof.suspend(server);
-    let result = load_copy(server, dialogue, mark.as_bytes(), timeout).await;
-    if let Ok(db) = &result {
-        server.replication.adopt(replid, None);
-        server.log.restart_at(offset);
-        server.log.set_selected(*db);
-        server.watermarks.restart();
-        server.log.start_recording();
-        server.aof.after_full_sync(server);
-        tracing::info!(offset, "full resync with the primary done");
-    } else {
-        // What has arrived is no consistent state: forget it, and the history with it.
-        flush_everything(server);
-        server.replication.adopt(&crate::random::hex40(), None);
-        server.log.restart_at(0);
-    }
-    server.gates.set(Gates::LOADING, false);
-    if server.gates.has(Gates::TRACKING) {
-        let mut outbox = Outbox::default();
-        server.tracking.flushed(server, &mut outbox);
-        outbox.flush(server);
-    }
-    result
-}
-
-async fn load_copy(
-    server: &'static Server,
-    dialogue: &mut Dialogue,
-    mark: &[u8],
-    timeout: Duration,
-) -> Result<DbIndex, LinkError> {
-    flush_everything(server);
-    let mut applier = Applier::new(server);
-    let mut reader = RequestReader::default();
-    let limits = Limits::default();
-    let mut input = std::mem::take(&mut dialogue.buffer);
-    loop {
-        server.scripts.none_running().await;
-        let mut at = 0;
-        loop {
-            let rest = &input[at..];
-            // Commands begin with '*', the mark is hexadecimal.
-            if !reader.is_partial() && rest.len() >= mark.len() && rest.starts_with(mark) {
-                dialogue.buffer = rest[mark.len()..].to_vec();
-                return Ok(applier.db());
-            }
-            let may_be_mark = !reader.is_partial() && rest.first().is_some_and(|b| *b != b'*');
-            if may_be_mark && rest.len() >= mark.len() {
-                return Err(LinkError::Protocol("the full copy is damaged".into()));
-            }
-            if may_be_mark {
-                break;
-            }
-            match reader.parse(rest, &limits) {
-                Ok(Parsed::Incomplete) => break,
-                Ok(Parsed::Nothing(n)) => at += n,
-                Ok(Parsed::Request(n)) => {
-                    applier.apply(reader.args(rest))?;
-                    at += n;
-                }
-                Err(error) => return Err(LinkError::Protocol(error.to_string())),
-            }
-        }
-        input.drain(..at);
-        let mut space = vec![0u8; 256 * 1024];
-        let read = tokio::time::timeout(timeout, dialogue.stream.read(&mut space));
-        let n = read
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        if n == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-        }
-        server.replication.heard_upstream();
-        let received = &server.stats.repl_bytes_in;
-        received.fetch_add(n as u64, std::sync::atomic::Ordering::Relaxed);
-        input.extend_from_slice(&space[..n]);
-    }
-}
-
-fn flush_everything(server: &'static Server) {
-    let mut locked = Locked::everything(&server.keyspace);
-    for (_, shard) in locked.shards_mut() {
-        server.free_later(Box::new(shard.flush()));
-    }
-}
-
 /// Applies the stream.
 struct Follower {
     server: &'static Server,
@@ -490,8 +420,7 @@ impl Follower {
                         return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
                     }
                     self.heard = Instant::now();
-                    self.server.stats.bytes_in.fetch_add(n as u64, std::sync::atomic::Ordering::Relaxed);
-                    self.server.stats.repl_bytes_in.fetch_add(n as u64, std::sync::atomic::Ordering::Relaxed);
+                    self.server.note_from_primary(n);
                     self.dialogue.buffer.extend_from_slice(&space[..n]);
                     self.server.scripts.none_running().await;
                     self.take_input()?;
@@ -577,10 +506,13 @@ impl Follower {
     }
 
     /// Tells the primary how far this node is, if that has changed or it asked.
+    ///
+    /// Redis and Valkey hear of it when they ask, and once a second, as from their own.
     async fn acknowledge(&mut self) -> io::Result<()> {
         let applied = self.server.log.end();
         let fsynced = self.server.aof.fsynced().min(applied);
-        if (applied, fsynced) == self.acked && !self.asked {
+        let news = (applied, fsynced) != self.acked && self.dialogue.of_our_kind;
+        if !news && !self.asked {
             return Ok(());
         }
         self.acked = (applied, fsynced);
@@ -601,5 +533,7 @@ fn is_message(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"publish") || name.eq_ignore_ascii_case(b"spublish")
 }
 
+/// How long to keep quiet about the same trouble.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 /// How long to wait before another attempt.
 const RETRY: Duration = Duration::from_millis(200);

@@ -199,14 +199,15 @@ impl Replication {
     }
 
     /// Takes over the primary's id: after a full resync without a past, after a partial one
-    /// with the old id as the previous one.
-    pub fn adopt(&self, replid: &str, keep_previous_until: Option<u64>) {
+    /// with the old id as the previous one. Whether it is another one.
+    pub fn adopt(&self, replid: &str, keep_previous_until: Option<u64>) -> bool {
         let mut identity = self.identity.lock();
         if identity.replid == replid {
-            return;
+            return false;
         }
         let old = std::mem::replace(&mut identity.replid, replid.to_owned());
         identity.previous = keep_previous_until.map(|offset| (old, offset));
+        true
     }
 
     /// Becomes a primary whose history ends at `offset`: a new id, the old as the second.

@@ -335,6 +335,14 @@ impl Server {
         }
     }
 
+    /// Notes that so many bytes came from the primary.
+    pub fn note_from_primary(&self, bytes: usize) {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.replication.heard_upstream();
+        self.stats.bytes_in.fetch_add(bytes as u64, Relaxed);
+        self.stats.repl_bytes_in.fetch_add(bytes as u64, Relaxed);
+    }
+
     /// A copy of the settings.
     pub fn settings(&self) -> Settings {
         self.live.settings()

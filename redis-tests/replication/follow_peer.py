@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Lockstep as a replica of the real servers: full copies of either kind, the stream, a link that breaks.
+
+    redis-tests/run-replication --binary target/release/lockstep-server
+"""
+
+from __future__ import annotations
+
+import sys
+
+import links
+from links import Broken, Writer, call, info, until
+
+
+def main() -> int:
+    binaries = links.binaries()
+    cases = []
+    for name in binaries:
+        if name == "lockstep":
+            continue
+        for diskless in ("yes", "no"):
+            kind = "diskless" if diskless == "yes" else "from disk"
+            cases.append((f"a copy of {name}, {kind}, then its stream", lambda n=name, d=diskless: copy_and_stream(binaries, n, d)))
+        cases.append((f"migration from {name} under load", lambda n=name: migrate_in(binaries, n)))
+    return links.run(cases)
+
+
+def copy_and_stream(binaries: dict, name: str, diskless: str) -> None:
+    primary = links.start(name, binaries[name], "--repl-diskless-sync", diskless)
+    replica = links.start("lockstep", binaries["lockstep"])
+    try:
+        links.fill(primary)
+        with Writer(primary) as writer:
+            links.follow(replica, primary)
+            full = int(info(primary.connect(10), "stats")["sync_full"])
+            until("some writes are done", lambda: writer.acknowledged > 500)
+            # The link breaks: what was missed comes from the backlog.
+            partial = int(info(primary.connect(10), "stats")["sync_partial_ok"])
+            call(primary.connect(10), "CLIENT", "KILL", "TYPE", "replica")
+            until("the replica is back", lambda: int(info(primary.connect(10), "stats")["sync_partial_ok"]) > partial)
+            until("more writes are done", lambda: writer.acknowledged > 1000)
+        links.same(primary, replica)
+        if int(info(primary.connect(10), "stats")["sync_full"]) != full:
+            raise Broken("there was another full copy")
+        acknowledged(primary)
+    finally:
+        replica.stop()
+        primary.stop()
+
+
+def acknowledged(primary) -> None:
+    """`WAIT` on the primary: the replica answers when it is asked."""
+    connection = primary.connect(10)
+    call(connection, "SET", "waited", "for")
+    if call(connection, "WAIT", 1, 2000).text != b"1":
+        raise Broken("no acknowledgement")
+
+
+def migrate_in(binaries: dict, name: str) -> None:
+    """From a real server to Lockstep while clients write: none of their writes is lost or done twice."""
+    old = links.start(name, binaries[name])
+    new = links.start("lockstep", binaries["lockstep"])
+    try:
+        links.fill(old)
+        with Writer(old) as writer:
+            links.follow(new, old)
+            until("some writes are done", lambda: writer.acknowledged > 300)
+            links.switch(old, new, writer)
+            before = writer.acknowledged
+            until("writes go on", lambda: writer.acknowledged > before + 300)
+        links.tally(new, writer)
+    finally:
+        new.stop()
+        old.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,247 @@
+//! Taking a full copy from a primary.
+//!
+//! A copy is an RDB file (from Redis and Valkey) or commands (from nodes of our own kind),
+//! announced by a length or ended by a mark. An RDB file is loaded beside the data, which is
+//! served meanwhile; commands are applied in its place.
+//!
+//! What must stay true: the data and the history change together, under every lock; a copy of
+//! an RDB file that breaks off leaves both as they were.
+
+use super::copy_file::receive;
+use super::handshake::Dialogue;
+use super::replica::{LinkError, close_links};
+use crate::execute::{Applier, Gates};
+use crate::keyspace::{DbIndex, Keyspace, Locked, SHARDS};
+use crate::protocol::{Limits, Parsed, RequestReader};
+use crate::pubsub::Outbox;
+use crate::server::Server;
+use std::sync::Arc;
+
+/// A copy that a primary has announced.
+pub(super) struct Announced<'a> {
+    /// The history of which it is one.
+    pub replid: &'a str,
+    /// The offset at which it was made.
+    pub offset: u64,
+    /// The role's generation for which it is taken.
+    pub generation: u64,
+}
+
+/// How the end of a copy is told.
+pub(super) enum CopyEnd {
+    /// So many bytes.
+    Length(u64),
+    /// These bytes behind it.
+    Mark(Vec<u8>),
+}
+
+impl CopyEnd {
+    fn parse(header: &str) -> Result<CopyEnd, LinkError> {
+        if let Some(mark) = header.strip_prefix("EOF:")
+            && mark.len() == MARK_BYTES
+        {
+            return Ok(CopyEnd::Mark(mark.as_bytes().to_vec()));
+        }
+        match header.parse() {
+            Ok(length) => Ok(CopyEnd::Length(length)),
+            Err(_) => Err(LinkError::Protocol(format!(
+                "{header:?} where the length of a copy was due"
+            ))),
+        }
+    }
+}
+
+/// Receives a full copy in place of the data here; gives the database that the stream after
+/// it has selected.
+pub(super) async fn take_copy(
+    server: &'static Server,
+    dialogue: &mut Dialogue,
+    announced: &Announced<'_>,
+) -> Result<DbIndex, LinkError> {
+    let end = CopyEnd::parse(&dialogue.copy_header().await?)?;
+    if dialogue.buffer.is_empty() {
+        dialogue.fill().await?;
+    }
+    let offset = announced.offset;
+    tracing::info!(offset, "full resync with the primary begins");
+    let result = match end {
+        // The mark is hexadecimal, so that it is taken for no command.
+        CopyEnd::Mark(mark) if matches!(dialogue.buffer[0], b'*' | b'0'..=b'9' | b'a'..=b'f') => {
+            take_commands(server, dialogue, &mark, announced).await
+        }
+        end => take_file(server, dialogue, end, announced).await,
+    };
+    if result.is_ok() {
+        // Replicas of this node must take a copy as well.
+        close_links(server);
+        server.aof.after_full_sync(server);
+        tracing::info!(offset, "full resync with the primary done");
+    }
+    if server.gates.has(Gates::TRACKING) {
+        let mut outbox = Outbox::default();
+        server.tracking.flushed(server, &mut outbox);
+        outbox.flush(server);
+    }
+    result
+}
+
+async fn take_file(
+    server: &'static Server,
+    dialogue: &mut Dialogue,
+    end: CopyEnd,
+    announced: &Announced<'_>,
+) -> Result<DbIndex, LinkError> {
+    let keyspace = Arc::new(Keyspace::new(server.keyspace.databases()));
+    keyspace.set_epoch(server.keyspace.epoch());
+    let flush_first = server.config.current().repl_flush_before_load;
+    if flush_first {
+        server.scripts.none_running().await;
+        server.gates.set(Gates::LOADING, true);
+        server.aof.suspend(server);
+        flush_everything(server);
+    }
+    let received = receive(server, dialogue, end, &keyspace).await;
+    server.scripts.none_running().await;
+    let result = received.and_then(|selected| {
+        let db = selected.unwrap_or_default();
+        install(server, &keyspace, announced, db).map(|()| db)
+    });
+    if flush_first {
+        if result.is_err() {
+            forget_history(server);
+        }
+        server.gates.set(Gates::LOADING, false);
+    }
+    server.free_later(Box::new(keyspace));
+    result
+}
+
+/// Puts the copy in the place of the data.
+fn install(
+    server: &'static Server,
+    keyspace: &Keyspace,
+    announced: &Announced<'_>,
+    db: DbIndex,
+) -> Result<(), LinkError> {
+    let _stream = server.replication.stream_lock();
+    if !server.replication.is_current(announced.generation) {
+        return Err(LinkError::RoleChanged);
+    }
+    // The files go on holding the old history until the new one can take its place.
+    server.aof.suspend(server);
+    let mut locked = Locked::everything(&server.keyspace);
+    keyspace.make_all();
+    for (index, (db, shard)) in locked.shards_mut().enumerate() {
+        let fresh = keyspace.database(db).shard(index % SHARDS);
+        let old = shard.take_keys(&mut fresh.lock());
+        server.free_later(Box::new(old));
+    }
+    begin_history(server, announced, db);
+    Ok(())
+}
+
+/// Goes on in the primary's history.
+fn begin_history(server: &Server, announced: &Announced<'_>, db: DbIndex) {
+    server.replication.adopt(announced.replid, None);
+    server.log.restart_at(announced.offset);
+    server.log.set_selected(db);
+    server.watermarks.restart();
+    server.log.start_recording();
+}
+
+async fn take_commands(
+    server: &'static Server,
+    dialogue: &mut Dialogue,
+    mark: &[u8],
+    announced: &Announced<'_>,
+) -> Result<DbIndex, LinkError> {
+    server.gates.set(Gates::LOADING, true);
+    server.aof.suspend(server);
+    flush_everything(server);
+    let result = apply_commands(server, dialogue, mark).await;
+    match &result {
+        Ok(db) => begin_history(server, announced, *db),
+        // What has arrived is no consistent state.
+        Err(_) => forget_history(server),
+    }
+    server.gates.set(Gates::LOADING, false);
+    result
+}
+
+async fn apply_commands(
+    server: &'static Server,
+    dialogue: &mut Dialogue,
+    mark: &[u8],
+) -> Result<DbIndex, LinkError> {
+    let mut applier = Applier::new(server);
+    let mut reader = RequestReader::default();
+    let limits = Limits::default();
+    let mut input = std::mem::take(&mut dialogue.buffer);
+    loop {
+        server.scripts.none_running().await;
+        let mut at = 0;
+        loop {
+            let rest = &input[at..];
+            // Commands begin with '*', the mark is hexadecimal.
+            if !reader.is_partial() && rest.len() >= mark.len() && rest.starts_with(mark) {
+                dialogue.buffer = rest[mark.len()..].to_vec();
+                return Ok(applier.db());
+            }
+            let may_be_mark = !reader.is_partial() && rest.first().is_some_and(|b| *b != b'*');
+            if may_be_mark && rest.len() >= mark.len() {
+                return Err(LinkError::Protocol("the full copy is damaged".into()));
+            }
+            if may_be_mark {
+                break;
+            }
+            match reader.parse(rest, &limits) {
+                Ok(Parsed::Incomplete) => break,
+                Ok(Parsed::Nothing(n)) => at += n,
+                Ok(Parsed::Request(n)) => {
+                    applier.apply(reader.args(rest))?;
+                    at += n;
+                }
+                Err(error) => return Err(LinkError::Protocol(error.to_string())),
+            }
+        }
+        input.drain(..at);
+        let n = dialogue.fill().await?;
+        server.note_from_primary(n);
+        input.append(&mut dialogue.buffer);
+    }
+}
+
+/// Forgets data that is no state of any history, and the history with it.
+fn forget_history(server: &'static Server) {
+    flush_everything(server);
+    server.replication.adopt(&crate::random::hex40(), None);
+    server.log.restart_at(0);
+}
+
+fn flush_everything(server: &'static Server) {
+    let mut locked = Locked::everything(&server.keyspace);
+    for (_, shard) in locked.shards_mut() {
+        server.free_later(Box::new(shard.flush()));
+    }
+}
+
+/// Bytes of the mark at the end of a copy.
+pub(super) const MARK_BYTES: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_copy_is_a_length_or_a_mark() {
+        let mark = "a".repeat(40);
+        assert!(matches!(
+            CopyEnd::parse(&format!("EOF:{mark}")),
+            Ok(CopyEnd::Mark(found)) if found == mark.as_bytes()
+        ));
+        assert!(matches!(CopyEnd::parse("176"), Ok(CopyEnd::Length(176))));
+        for bad in ["", "EOF:", "EOF:abc", "-1", "x"] {
+            assert!(CopyEnd::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
