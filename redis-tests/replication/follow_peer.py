@@ -69,6 +69,10 @@ def migrate_in(binaries: dict, name: str) -> None:
             before = writer.acknowledged
             until("writes go on", lambda: writer.acknowledged > before + 300)
         links.tally(new, writer)
+        # The old primary goes on as a replica, without another copy.
+        links.same(new, old)
+        if info(new.connect(10), "stats")["sync_full"] != "0":
+            raise Broken("the old primary needed a full copy")
     finally:
         new.stop()
         old.stop()

@@ -293,6 +293,7 @@ fn wait(
         reply.int(reached as i64);
         return Ok(());
     }
+    ask_replicas(server, offset);
     context.after = After::Block(BlockOn::Replicas {
         count: count as usize,
         offset,
@@ -334,6 +335,7 @@ fn waitaof(
         reply.int(reached as i64);
         return Ok(());
     }
+    ask_replicas(server, offset);
     context.after = After::Block(BlockOn::Files {
         local,
         count,
@@ -341,6 +343,12 @@ fn waitaof(
         deadline,
     });
     Ok(())
+}
+
+/// Redis's and Valkey's replicas say how far they are when they are asked.
+fn ask_replicas(server: &crate::server::Server, offset: u64) {
+    server.replication.want_acknowledged(offset);
+    server.log.notify();
 }
 
 /// When a wait of so many milliseconds ends; 0 is never.
@@ -388,9 +396,12 @@ fn sync(
         return Err(replication::NO_STREAM);
     }
     refuse_without_primary(context)?;
-    Err(WireError::fixed(
-        "ERR SYNC is not supported: a replica must ask with PSYNC, as Redis 2.8 and later do",
-    ))
+    context.client.replica.plain = true;
+    context.after = After::Replicate {
+        replid: "?".into(),
+        offset: -1,
+    };
+    Ok(())
 }
 
 /// A replica that is not in touch with its primary has no stream to pass on.
@@ -443,11 +454,9 @@ fn replconf(
             return Ok(());
         } else if args.is(at, "rdb-only") {
             let only = parse_i64(value).ok_or(errors::NOT_AN_INTEGER)?;
-            if only == 1 {
-                return Err(WireError::fixed(
-                    "ERR REPLCONF rdb-only is not supported by this version of Lockstep",
-                ));
-            }
+            hello.rdb_only = only == 1;
+        } else if args.is(at, "version") && value.len() < 64 {
+            hello.version = Some(String::from_utf8_lossy(value).into_owned());
         } else if args.is(at, "version") || args.is(at, "rdb-filter-only") {
             // Nothing here depends on it: everything is always sent.
         } else {

@@ -120,6 +120,14 @@ const SYNC: &[Spec] = &[
         "11",
     )
     .help("Who reads snapshots: 9 Redis 5, 10 Redis 7.0, 11 Redis 7.2 and Valkey, 80 Valkey 9."),
+    live(
+        "replica-rdb-version",
+        Kind::Choice(&["auto", "9", "10", "11", "12", "80"]),
+        "auto",
+    )
+    .help(
+        "RDB version of a full copy for a Redis or Valkey replica; auto goes by what it announces.",
+    ),
     fixed("workers", int(0, 1024), "0")
         .help("Threads that serve clients; 0 for one per core, up to a few."),
 ];
@@ -333,8 +341,7 @@ const REPLICATION: &[Spec] = &[
         .flags(Flags::INERT)
         .help("Save packets to replicas at the price of latency."),
     live("repl-diskless-sync", YES_NO, "yes")
-        .flags(Flags::INERT)
-        .help("A full sync goes straight to the sockets."),
+        .help("A full sync goes straight to the socket, not through a file."),
     live("repl-diskless-sync-delay", COUNT, "5")
         .flags(Flags::INERT)
         .help("Seconds that a full sync waits for further replicas."),

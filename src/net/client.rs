@@ -75,6 +75,12 @@ pub struct ReplicaHello {
     pub address: Option<String>,
     /// The capabilities it named.
     pub capabilities: Vec<String>,
+    /// Its version, which Valkey tells.
+    pub version: Option<String>,
+    /// It asked with `SYNC`: nothing comes before the copy.
+    pub plain: bool,
+    /// It wants a copy and no stream.
+    pub rdb_only: bool,
 }
 
 impl Client {

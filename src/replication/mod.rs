@@ -4,10 +4,11 @@
 //! capability `lockstep` and then push acknowledgements: a replica sends `REPLCONF ACK
 //! <applied> FACK <fsynced>` after every batch it applies and after every fsync that moved.
 //!
-//! With Redis and Valkey the link is theirs: a full copy is an RDB file, and acknowledgements
-//! come once a second and when `REPLCONF GETACK` asks.
+//! With Redis and Valkey, on either end, the link is theirs: a full copy is an RDB file, and
+//! acknowledgements come once a second and when `REPLCONF GETACK` asks.
 //!
 //! `state` is who this node is (role, replication ids); `primary` serves a replica's link,
+//! `send_copy` gives it a full copy,
 //! `replica` follows a primary; `handshake` is the dialogue that it begins with, `copy` and
 //! `copy_file` take the full copy that may come then;
 //! `failover` hands the role of a primary over.
@@ -22,6 +23,7 @@ mod handshake;
 mod latency;
 mod primary;
 mod replica;
+mod send_copy;
 mod state;
 
 pub use failover::{

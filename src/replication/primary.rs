@@ -5,8 +5,9 @@
 //! in one turn goes out in one send.
 
 use super::CAPABILITY;
+use super::send_copy::full_sync;
 use super::state::{LinkState, ReplicaLink};
-use crate::commit::{Acked, Event};
+use crate::commit::{Acked, Event, LEVELS};
 use crate::net::{Client, ClientKind, Stream, Worker};
 use crate::protocol::{Args, Limits, Parsed, RequestReader};
 use crate::server::Server;
@@ -23,7 +24,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// Serves a replica that asked for the stream from `offset` (the next byte, counted from 1
 /// as PSYNC does) of the history `replid`.
@@ -94,6 +95,7 @@ async fn serve(
 ) -> io::Result<()> {
     // PSYNC names the first byte wanted, counted from 1; a cursor is the bytes had.
     let have = u64::try_from(offset - 1).ok();
+    let mut input = Vec::new();
     let (start, confirmed, consumer) = match have {
         Some(have) if server.replication.shares_history(replid, have) && server.log.holds(have) => {
             let cursor = Cursor::new(server, have);
@@ -108,8 +110,14 @@ async fn serve(
                 let refused = &server.stats.refused_partial_syncs;
                 refused.fetch_add(1, Ordering::Relaxed);
             }
-            let (start, cursor) = full_sync(server, stream, client, link).await?;
-            (start, 0, cursor)
+            let sent = full_sync(server, stream, client, link).await?;
+            if client.replica.rdb_only {
+                return Ok(());
+            }
+            if sent.silent_until_acked {
+                input = first_ack(server, stream, client, link, sent.offset).await?;
+            }
+            (sent.offset, 0, sent.cursor)
         }
     };
     *link.state.lock() = LinkState::Online;
@@ -127,75 +135,70 @@ async fn serve(
         cursor: start,
         parts: VecDeque::new(),
         reader: RequestReader::default(),
-        input: Vec::new(),
+        heard: Instant::now(),
+        input,
         timer: Box::pin(tokio::time::sleep(TIMER)),
     };
+    // Acknowledgements that are here already.
+    sender.take_acks()?;
     poll_fn(|cx| sender.poll(cx)).await
 }
 
-/// Sends a full copy; gives the offset at which the stream goes on, and the cursor that
-/// keeps the log from there.
-async fn full_sync(
-    server: &'static Server,
+/// Waits until the replica has loaded its copy; gives what it has said.
+async fn first_ack(
+    server: &Server,
     stream: &mut Stream,
     client: &Client,
-    link: &Arc<ReplicaLink>,
-) -> io::Result<(u64, Cursor)> {
-    if !link.pushes {
-        stream
-            .write_all(
-                b"-ERR full resynchronisation needs a replica that announces 'capa lockstep'\r\n",
-            )
-            .await?;
-        return Err(io::Error::other("the replica needs an RDB file"));
-    }
-    server.stats.full_syncs.fetch_add(1, Ordering::Relaxed);
-    let copy = snapshot::begin(server, "full resync").await;
-    let (offset, mut chunks, cursor) =
-        (copy.offset, copy.chunks, Cursor::from(server, copy.cursor));
-    *link.state.lock() = LinkState::SendSnapshot;
-    tracing::info!(replica = %link.id, client = client.id, offset, "full resync begins");
-    let mark = crate::random::hex40();
-    let head = format!(
-        "+FULLRESYNC {} {offset}\r\n$EOF:{mark}\r\n",
-        server.replication.replid()
-    );
-    send_copy(server, stream, head.as_bytes()).await?;
-    while let Some(chunk) = chunks.recv().await {
-        let limit = server.output_limit(ClientKind::Replica).hard;
-        let behind = server.log.end() - offset;
-        if limit > 0 && behind as usize > limit {
-            return Err(io::Error::other(
-                "the stream outgrew client-output-buffer-limit during the full resync",
-            ));
+    link: &ReplicaLink,
+    cursor: u64,
+) -> io::Result<Vec<u8>> {
+    let mut heard = Instant::now();
+    let mut input = Vec::new();
+    loop {
+        if is_unwanted(client, link) {
+            return Err(io::Error::other("closed by this server"));
         }
-        let chunk = chunk.map_err(io::Error::other)?;
-        send_copy(server, stream, &chunk).await?;
+        let mut space = [0u8; 4096];
+        match tokio::time::timeout(TIMER, stream.read(&mut space)).await {
+            Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => {
+                heard = Instant::now();
+                input.extend_from_slice(&space[..n?]);
+                // Empty lines say that it is busy loading.
+                let said = input.iter().position(|b| !matches!(b, b'\r' | b'\n'));
+                input.drain(..said.unwrap_or(input.len()));
+                if !input.is_empty() {
+                    return Ok(input);
+                }
+            }
+            Err(_) => {}
+        }
+        let timeout = server.config.current().repl_timeout_seconds;
+        if heard.elapsed() > Duration::from_secs(timeout) {
+            return Err(io::Error::other("no acknowledgement within repl-timeout"));
+        }
+        check_lag(server, cursor)?;
     }
-    send_copy(server, stream, mark.as_bytes()).await?;
-    tracing::info!(replica = %link.id, "full resync sent");
-    Ok((offset, cursor))
 }
 
-/// Sends a part of a full copy. A replica that takes nothing within `repl-timeout` is given
-/// up: a snapshot waits for it, and others wait for their turn.
-async fn send_copy(server: &Server, stream: &mut Stream, part: &[u8]) -> io::Result<()> {
-    let timeout = Duration::from_secs(server.config.current().repl_timeout_seconds);
-    match tokio::time::timeout(timeout, stream.write_all(part)).await {
-        Ok(sent) => {
-            let sent_bytes = &server.stats.repl_bytes_out;
-            sent_bytes.fetch_add(part.len() as u64, Ordering::Relaxed);
-            sent
-        }
-        Err(_) => Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the replica took nothing of the full copy within repl-timeout",
+fn is_unwanted(client: &Client, link: &ReplicaLink) -> bool {
+    client.info.killed.load(Ordering::Relaxed) || link.closing.load(Ordering::SeqCst)
+}
+
+/// What a replica has not taken stays in the log, but not without bound.
+fn check_lag(server: &Server, cursor: u64) -> io::Result<()> {
+    let limit = server.output_limit(ClientKind::Replica).hard;
+    let behind = server.log.end().saturating_sub(cursor) as usize;
+    match limit > 0 && behind > limit {
+        true => Err(io::Error::other(
+            "the replica is behind by more than client-output-buffer-limit",
         )),
+        false => Ok(()),
     }
 }
 
 /// A consumer of the log that is removed when dropped.
-struct Cursor {
+pub(super) struct Cursor {
     server: &'static Server,
     id: ConsumerId,
     waker: Arc<Mutex<Option<Waker>>>,
@@ -207,7 +210,7 @@ impl Cursor {
         Cursor { server, id, waker }
     }
 
-    fn from(server: &'static Server, (id, waker): snapshot::LogCursor) -> Self {
+    pub(super) fn from(server: &'static Server, (id, waker): snapshot::LogCursor) -> Self {
         Cursor { server, id, waker }
     }
 }
@@ -240,6 +243,8 @@ struct Sender<'a> {
     parts: VecDeque<Bytes>,
     reader: RequestReader,
     input: Vec<u8>,
+    /// When the replica last sent anything: one that loads its copy sends empty lines.
+    heard: Instant,
     timer: Pin<Box<tokio::time::Sleep>>,
 }
 
@@ -257,28 +262,38 @@ impl Sender<'_> {
 
     /// Ends the link when it should end; keeps a timer running for that.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let killed = self.client.info.killed.load(Ordering::Relaxed);
-        if killed || self.link.closing.load(Ordering::SeqCst) {
+        if is_unwanted(self.client, self.link) {
             return Err(io::Error::other("closed by this server"));
         }
         while self.timer.as_mut().poll(cx).is_ready() {
             self.timer = Box::pin(tokio::time::sleep(TIMER));
             let timeout = self.server.config.current().repl_timeout_seconds;
-            if self.link.acked_at.lock().elapsed() > Duration::from_secs(timeout) {
+            if self.heard.elapsed() > Duration::from_secs(timeout) {
                 return Err(io::Error::other("no acknowledgement within repl-timeout"));
             }
-            let limit = self.server.output_limit(ClientKind::Replica);
-            let behind = (self.server.log.end() - self.cursor) as usize;
-            if limit.hard > 0 && behind > limit.hard {
-                return Err(io::Error::other(
-                    "the replica is behind by more than client-output-buffer-limit",
-                ));
-            }
+            check_lag(self.server, self.cursor)?;
         }
         Ok(())
     }
 
+    /// A replica of another kind acknowledges when it is asked to: once for what has gathered,
+    /// if somebody waits for it. The question is a part of the stream.
+    fn ask_for_acknowledgement(&self) {
+        if self.link.pushes || self.server.replication.is_replica() {
+            return;
+        }
+        let marks = &self.server.watermarks;
+        let wanted = LEVELS[1..].iter().map(|level| marks.wanted(*level)).max();
+        if self.server.replication.must_ask(wanted.unwrap_or(0)) {
+            let end = self.server.log.append_stream_only(GETACK);
+            self.server.replication.asked(end);
+            // The links to others like it.
+            self.server.log.notify();
+        }
+    }
+
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.ask_for_acknowledgement();
         loop {
             if self.parts.is_empty() {
                 let Ok(read) = self.server.log.read(self.cursor, READ_AT_ONCE) else {
@@ -343,6 +358,7 @@ impl Sender<'_> {
             if buf.filled().is_empty() {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
+            self.heard = Instant::now();
             self.input.extend_from_slice(buf.filled());
             if let Err(error) = self.take_acks() {
                 return Poll::Ready(Err(error));
@@ -420,6 +436,7 @@ fn parse_ack(args: Args<'_>) -> Option<(u64, Option<u64>)> {
     Some((number(2)?, fsynced))
 }
 
+const GETACK: &[u8] = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
 /// Bytes of the log taken at once.
 const READ_AT_ONCE: usize = 1 << 20;
 /// How often a link looks at its bounds.

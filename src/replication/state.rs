@@ -121,6 +121,10 @@ pub struct Replication {
     /// Whether there ever was a link.
     had_links: AtomicBool,
     changed: tokio::sync::Notify,
+    /// The offset that a `WAIT` waits for, and the one up to which replicas were asked how far
+    /// they are.
+    waited_for: AtomicU64,
+    asked_up_to: AtomicU64,
     /// See [`Replication::stream_lock`].
     stream: Mutex<()>,
     /// The handing over of this node's role.
@@ -143,6 +147,8 @@ impl Replication {
             links: Mutex::new(Vec::new()),
             had_links: AtomicBool::new(false),
             changed: tokio::sync::Notify::new(),
+            waited_for: AtomicU64::new(0),
+            asked_up_to: AtomicU64::new(0),
             stream: Mutex::new(()),
             failover: Failover::default(),
         }
@@ -219,6 +225,9 @@ impl Replication {
         }
         identity.role = Role::Primary;
         identity.generation += 1;
+        // Offsets may have started over since.
+        self.waited_for.store(0, Ordering::SeqCst);
+        self.asked_up_to.store(0, Ordering::SeqCst);
         let old = std::mem::replace(&mut identity.replid, crate::random::hex40());
         identity.previous = Some((old, offset));
         identity.refusal = None;
@@ -300,6 +309,22 @@ impl Replication {
                 .previous
                 .as_ref()
                 .is_some_and(|(id, until)| id == replid && offset <= *until)
+    }
+
+    /// Notes that a client waits until replicas have acknowledged `offset`.
+    pub fn want_acknowledged(&self, offset: u64) {
+        self.waited_for.fetch_max(offset, Ordering::SeqCst);
+    }
+
+    /// Whether replicas must be asked how far they are, when somebody waits for `wanted`.
+    pub fn must_ask(&self, wanted: u64) -> bool {
+        let wanted = wanted.max(self.waited_for.load(Ordering::SeqCst));
+        wanted > self.asked_up_to.load(Ordering::SeqCst)
+    }
+
+    /// Notes that the stream asks replicas at `offset` how far they are.
+    pub fn asked(&self, offset: u64) {
+        self.asked_up_to.fetch_max(offset, Ordering::SeqCst);
     }
 
     /// The links to replicas.

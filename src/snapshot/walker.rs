@@ -74,8 +74,8 @@ impl Snapshots {
 }
 
 /// Begins a snapshot with a cursor on the log at its instant. Waits for its turn first.
-pub async fn begin(server: &'static Server, purpose: &str) -> Copy {
-    let (copy, chunks) = begin_with(server, purpose, Form::Commands, |instant| {
+pub async fn begin(server: &'static Server, purpose: &str, form: Form) -> Copy {
+    let (copy, chunks) = begin_with(server, purpose, form, |instant| {
         let cursor = crate::replication::consumer(server, instant.offset);
         (instant.offset, cursor)
     })
