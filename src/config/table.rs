@@ -331,23 +331,22 @@ const REPLICATION: &[Spec] = &[
         .help("Bytes of the write log kept for replicas that come back."),
     live("repl-backlog-ttl", LONG, "3600")
         .flags(Flags::INERT)
-        .help("Seconds after the last replica left at which the backlog is given up; 0 for never."),
+        .help("The backlog is kept."),
     live("repl-timeout", POSITIVE, "60")
         .help("Seconds of silence after which a replication link is closed."),
     live("repl-ping-replica-period", POSITIVE, "10")
         .alias(&["repl-ping-slave-period"])
         .help("Seconds between PINGs to replicas."),
     live("repl-disable-tcp-nodelay", YES_NO, "no")
-        .flags(Flags::INERT)
         .help("Save packets to replicas at the price of latency."),
     live("repl-diskless-sync", YES_NO, "yes")
         .help("A full sync goes straight to the socket, not through a file."),
     live("repl-diskless-sync-delay", COUNT, "5")
         .flags(Flags::INERT)
-        .help("Seconds that a full sync waits for further replicas."),
+        .help("A full sync begins at once."),
     live("repl-diskless-sync-max-replicas", COUNT, "0")
         .flags(Flags::INERT)
-        .help("Number of waiting replicas at which a full sync starts at once."),
+        .help("A full sync begins at once."),
     live(
         "repl-diskless-load",
         Kind::Choice(&["disabled", "on-empty-db", "swapdb", "flush-before-load"]),
@@ -372,7 +371,7 @@ const REPLICATION: &[Spec] = &[
         "ignore",
     )
     .flags(Flags::INERT)
-    .help("What an error in the primary's stream does."),
+    .help("An error in the primary's stream ends the link, which is tried again."),
     inert_fixed("repl-mptcp", YES_NO, "no", NO_MPTCP),
 ];
 

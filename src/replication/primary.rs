@@ -46,6 +46,12 @@ pub async fn serve_replica(
         // Its end was not noticed; what the replica had then it may have no more.
         server.authority().tell(Event::Detached(link.id.clone()));
     }
+    if let Stream::Tcp(tcp) = &stream
+        && server.config.current().repl_disable_tcp_nodelay
+    {
+        // Whether it works or not, the link does.
+        let _ = tcp.set_nodelay(false);
+    }
     let result = serve(server, &mut stream, &client, &link, &replid, offset).await;
     if let Err(error) = result {
         tracing::warn!(replica = %link.id, %error, "link to replica ended");
