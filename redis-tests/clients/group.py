@@ -1,4 +1,9 @@
-"""A primary and its synchronous replicas as processes, for workloads that kill one of them."""
+"""A primary and its synchronous replicas as processes, for workloads that kill one of them.
+
+Applications connect to `group.address`: one port that is always the primary's, as a virtual address or a balancer gives
+them. It answers only while the primary has an in-sync replica, so that no application meets a primary that must refuse
+its writes.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -59,21 +65,84 @@ class Node:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
+class Address:
+    """Passes connections on to the port in `target`, and closes them when that server does or when the target changes."""
+
+    def __init__(self, target: int):
+        self.target: int | None = target
+        self.open: set[socket.socket] = set()
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            target = self.target
+            try:
+                server = socket.create_connection(("127.0.0.1", target)) if target else None
+            except OSError:
+                server = None
+            if server is None:
+                client.close()
+                continue
+            self.open |= {client, server}
+            for source, sink in ((client, server), (server, client)):
+                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self.copy, args=(source, sink), daemon=True).start()
+
+    def copy(self, source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while piece := source.recv(65536):
+                sink.sendall(piece)
+        except OSError:
+            pass
+        for end in (source, sink):
+            self.hang_up(end)
+
+    def hang_up(self, end: socket.socket) -> None:
+        self.open.discard(end)
+        try:
+            # The other thread may be reading from it: that read ends, and it closes its own.
+            end.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def point_at(self, target: int | None) -> None:
+        self.target = target
+        for end in list(self.open):
+            self.hang_up(end)
+
+    def close(self) -> None:
+        self.listener.close()
+        self.point_at(None)
+
+
+# For applications, to which a write of unknown outcome is a failure: a machine busy with other things for a second is
+# no reason to give up a replica.
+PATIENT = ("--sync-timeout", "15000")
+
+
 class Group:
     """A primary and replicas, all in sync. `min-insync-replicas` is 1: a write that no replica has is refused."""
 
-    def __init__(self, binary: str, replicas: int = 2):
-        self.options = ["--min-insync-replicas", "1", "--appendonly", "yes"]
+    def __init__(self, binary: str, replicas: int = 2, options: tuple[str, ...] = ()):
+        self.options = ["--min-insync-replicas", "1", "--appendonly", "yes", *options]
         self.primary = Node(binary, self.options)
         self.replicas = [Node(binary, [*self.options, "--replicaof", f"127.0.0.1 {self.primary.port}"])
                          for _ in range(replicas)]
         self.wait_in_sync(replicas)
+        self.address = Address(self.primary.port)
 
     def wait_in_sync(self, count: int) -> None:
         wait_for("replicas to be in sync", lambda: self.primary.info()["insync_replicas"] == count)
 
     def fail_over(self) -> None:
         """Kills the primary, promotes the replica that has most, and points the other at it."""
+        self.address.point_at(None)
         self.primary.kill()
         self.replicas.sort(key=lambda node: -node.info()["master_repl_offset"])
         successor = self.replicas.pop(0)
@@ -83,6 +152,12 @@ class Group:
         dead, self.primary = self.primary, successor
         dead.start([*self.options, "--replicaof", f"127.0.0.1 {successor.port}"])
         self.replicas.append(dead)
+        wait_for("a replica to follow", lambda: self.primary.info()["insync_replicas"] >= 1)
+        self.address.point_at(successor.port)
+
+    def client(self, **options) -> redis.Redis:
+        """A client of the primary, whichever it is."""
+        return redis.Redis(port=self.address.port, decode_responses=True, **options)
 
     def digests(self) -> set[str]:
         """One digest for each node once all have the same offset; a set of one when their data is equal."""
@@ -91,6 +166,7 @@ class Group:
         return {node.client().execute_command("DEBUG", "DIGEST") for node in nodes}
 
     def remove(self) -> None:
+        self.address.close()
         for node in [self.primary, *self.replicas]:
             node.remove()
 
