@@ -125,6 +125,8 @@ def run(group: Group, checks: Checks, workers: list[Worker]) -> None:
         worker.start()
     wait_for_work(workers)
 
+    checks.that("who is in sync may be promoted", (second.info()["slave_priority"], second.info()["replica_in_sync"])
+                == (100, "yes"))
     first.kill()
     group.wait_for_primary(second)
     wait_for_work(workers)

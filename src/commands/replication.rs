@@ -452,6 +452,11 @@ fn replconf(
             // Part of a link's stream; from an ordinary client it means nothing and has no
             // reply.
             return Ok(());
+        } else if args.is(at, "run-id") {
+            // Of nodes of our own kind.
+            if value.len() <= LONGEST_ADDRESS {
+                hello.run_id = Some(String::from_utf8_lossy(value).into_owned());
+            }
         } else if args.is(at, "rdb-only") {
             let only = parse_i64(value).ok_or(errors::NOT_AN_INTEGER)?;
             hello.rdb_only = only == 1;

@@ -24,6 +24,9 @@ pub struct Parts {
     pub gates: &'static Gates,
     /// Tells the workers that a committed offset has moved.
     pub announce: Box<dyn Fn() + Send + Sync>,
+    /// Sees to it that the replicas are told who is in sync; called when one that listens may
+    /// have been told something else.
+    pub members_changed: Box<dyn Fn() + Send + Sync>,
 }
 
 impl LocalAuthority {
@@ -75,15 +78,21 @@ impl Authority for LocalAuthority {
     fn tell(&self, event: Event) {
         let mut actions = Vec::new();
         let mut moved = false;
+        // Who attaches has not heard what the others have.
+        let mut members_changed = matches!(event, Event::Attached(..));
         let mut set = self.set.lock();
         set.on_event(event, self.now(), &mut actions);
         // Under the lock, so that offsets are published in the order they were decided.
         for action in actions {
+            members_changed |= matches!(action, Action::Joined(_) | Action::Demoted(_));
             moved |= self.carry_out(action);
         }
         drop(set);
         if moved {
             (self.parts.announce)();
+        }
+        if members_changed {
+            (self.parts.members_changed)();
         }
     }
 

@@ -73,6 +73,8 @@ pub struct ReplicaHello {
     pub port: u16,
     /// The address it announces, if it does.
     pub address: Option<String>,
+    /// The run of its process, if it is a node of our own kind.
+    pub run_id: Option<String>,
     /// The capabilities it named.
     pub capabilities: Vec<String>,
     /// Its version, which Valkey tells.

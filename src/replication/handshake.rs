@@ -49,6 +49,8 @@ pub struct Introduction {
     pub announce_ip: Option<String>,
     /// User and password for the primary.
     pub auth: Option<(Option<String>, String)>,
+    /// The run of its process.
+    pub run_id: String,
     /// The history it knows.
     pub replid: Option<String>,
     /// How much of it, in bytes.
@@ -105,7 +107,9 @@ impl Dialogue {
             "REPLCONF", "capa", "eof", "capa", "psync2", "capa", CAPABILITY,
         ];
         self.of_our_kind = self.tell(&capabilities).await?.as_deref() == Some(GREETING);
-        if !self.of_our_kind {
+        if self.of_our_kind {
+            self.tell(&["REPLCONF", "run-id", &who.run_id]).await?;
+        } else {
             // Valkey writes its copy for the version it hears; Redis does not know the word.
             self.tell(&["REPLCONF", "version", READS_AS]).await?;
         }

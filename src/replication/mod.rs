@@ -11,7 +11,8 @@
 //! `send_copy` gives it a full copy,
 //! `replica` follows a primary; `handshake` is the dialogue that it begins with, `copy` and
 //! `copy_file` take the full copy that may come then;
-//! `failover` hands the role of a primary over.
+//! `failover` hands the role of a primary over; `standing` is what a replica knows of the
+//! in-sync set.
 //!
 //! What must stay true: a replica's log holds the primary's bytes unchanged, so that offsets
 //! agree along a chain; a replica acknowledges only whole units (commands, transactions).
@@ -24,6 +25,7 @@ mod latency;
 mod primary;
 mod replica;
 mod send_copy;
+mod standing;
 mod state;
 
 pub use failover::{
@@ -31,6 +33,7 @@ pub use failover::{
 };
 pub use primary::{consumer, serve_replica};
 pub use replica::{become_primary, become_replica};
+pub use standing::{Standing, priority, tell_replicas};
 pub use state::{LinkState, ReplicaLink, Replication, Role, Upstream, UpstreamState};
 
 /// The capability by which nodes of our own kind recognise each other.

@@ -81,6 +81,7 @@ fn make_link(stream: &Stream, client: &Client) -> Arc<ReplicaLink> {
         address,
         port,
         client_id: client.id,
+        run_id: client.replica.run_id.clone(),
         pushes: client.replica.capabilities.iter().any(|c| c == CAPABILITY),
         state: Mutex::new(LinkState::WaitSnapshot),
         applied: AtomicU64::new(0),

@@ -241,6 +241,10 @@ async fn run_link(
     let db = match offer? {
         Offer::Continue(replid) => {
             let end = server.log.end();
+            server
+                .replication
+                .standing
+                .link_begins(dialogue.of_our_kind);
             if let Some(replid) = replid
                 && server.replication.adopt(&replid, Some(end))
             {
@@ -252,6 +256,10 @@ async fn run_link(
         }
         Offer::Full { replid, offset } => {
             may_take_copy(server, &replid, offset, consent)?;
+            server
+                .replication
+                .standing
+                .link_begins(dialogue.of_our_kind);
             server
                 .replication
                 .set_upstream_state(generation, UpstreamState::Sync);
@@ -318,6 +326,7 @@ fn introduction(server: &'static Server) -> Introduction {
             .masterauth
             .clone()
             .map(|password| (config.masteruser.clone(), password)),
+        run_id: server.run_id.clone(),
         replid: knows_history.then(|| server.replication.known_as(end)),
         offset: end,
         take_over: false,
@@ -462,6 +471,13 @@ impl Follower {
                         self.stream_only.push((self.parsed, self.parsed + n));
                     } else if name.eq_ignore_ascii_case(b"replconf") {
                         self.asked |= args.is(1, "getack");
+                        self.stream_only.push((self.parsed, self.parsed + n));
+                    } else if self
+                        .server
+                        .replication
+                        .standing
+                        .take(args, &self.server.run_id)
+                    {
                         self.stream_only.push((self.parsed, self.parsed + n));
                     } else {
                         if is_message(name) {

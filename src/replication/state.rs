@@ -2,6 +2,7 @@
 
 use super::failover::Failover;
 use super::latency::AckLatency;
+use super::standing::Standing;
 use crate::commit::AckLevel;
 use crate::time::Instant;
 use parking_lot::Mutex;
@@ -84,6 +85,8 @@ pub struct ReplicaLink {
     pub port: u16,
     /// The client's number.
     pub client_id: u64,
+    /// The run of its process, if it says that.
+    pub run_id: Option<String>,
     /// Whether it pushes acknowledgements.
     pub pushes: bool,
     /// Where the link stands.
@@ -129,6 +132,8 @@ pub struct Replication {
     stream: Mutex<()>,
     /// The handing over of this node's role.
     pub failover: Failover,
+    /// What this node knows of the in-sync set as a replica.
+    pub standing: Standing,
 }
 
 impl Replication {
@@ -151,6 +156,7 @@ impl Replication {
             asked_up_to: AtomicU64::new(0),
             stream: Mutex::new(()),
             failover: Failover::default(),
+            standing: Standing::default(),
         }
     }
 

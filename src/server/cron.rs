@@ -6,6 +6,7 @@ use crate::commit::Event;
 use crate::execute::{Gates, Scratch, expire_due};
 use crate::keyspace::SHARDS;
 use crate::net::ClientKind;
+use crate::replication::tell_replicas;
 use crate::time::{self, Duration, Instant};
 use std::sync::atomic::Ordering;
 
@@ -19,6 +20,7 @@ pub fn sync_tick_ms(timeout_ms: u64) -> u64 {
 pub async fn run(server: &'static Server) {
     tokio::task::spawn_local(tick_in_sync_set(server));
     tokio::task::spawn_local(ping_replicas(server));
+    tokio::task::spawn_local(tell_replicas(server));
     tokio::task::spawn_local(sample(server));
     tokio::task::spawn_local(relieve_memory(server));
     let mut scratch = Scratch::default();

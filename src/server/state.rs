@@ -142,6 +142,7 @@ impl Server {
             marks: &server.watermarks,
             gates: &server.gates,
             announce: Box::new(|| server.announce_committed()),
+            members_changed: Box::new(|| server.replication.standing.members_changed()),
         };
         let authority = LocalAuthority::new(server.rules(), parts);
         // Nobody else has seen the server yet.

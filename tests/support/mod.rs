@@ -247,6 +247,12 @@ impl Group {
             .collect();
         let group = Group { primary, replicas };
         group.wait_in_sync(group.replicas.len());
+        for replica in &group.replicas {
+            // The stream stands still from here on.
+            eventually("a replica to hear that it is in sync", || {
+                replica.info("replica_in_sync") == "yes"
+            });
+        }
         group
     }
 

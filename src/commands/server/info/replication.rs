@@ -57,7 +57,8 @@ fn upstream_fields(server: &Server, upstream: &Upstream, text: &mut Text) {
         // It may quote the primary; a line break would begin a field.
         text.field("master_link_refusal", why.replace(['\r', '\n'], " "));
     }
-    text.field("slave_priority", config.replica_priority);
+    text.field("slave_priority", crate::replication::priority(server));
+    text.field("replica_in_sync", server.replication.standing.name());
     text.flag("slave_read_only", config.replica_read_only);
     text.flag("replica_announced", config.replica_announced);
 }

@@ -1,0 +1,149 @@
+//! Whether a replica may take over: what it knows of the in-sync set.
+//!
+//! Who is in sync is the primary's to know; who promotes a replica when the primary is gone
+//! (Sentinel) asks the replicas. So the primary tells them: whenever a member joins or is let
+//! go, and when a replica attaches, it appends a message to the stream that names the members
+//! in sync by their run ids. Not when a link has ended: its replica cannot hear it, and one that
+//! is promoted while its primary lives would find its siblings ahead of itself. It is a PUBLISH on a channel of its own, which stock replicas take
+//! like any other; replicas of our kind read it and pass it on to no subscriber.
+//!
+//! A replica counts as in sync from the message that names it to the one that does not, or to
+//! the next link. That is where its knowledge ends: a primary that lets it go while it cannot
+//! hear of it is not noticed here. What it must never do is count too early.
+
+use super::state::ReplicaLink;
+use crate::commit::{AckLevel, MemberState};
+use crate::execute::Gates;
+use crate::protocol::{Args, OwnedArgs};
+use crate::server::Server;
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// What a replica knows of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Known {
+    /// Nothing was said, or it is not named.
+    #[default]
+    Outside,
+    /// It is in sync.
+    InSync,
+    /// The primary is of another make and has no in-sync set.
+    Untold,
+}
+
+/// See the module's documentation.
+#[derive(Default)]
+pub struct Standing {
+    known: Mutex<Known>,
+    /// Signalled when the primary should tell its replicas.
+    pub(super) changed: tokio::sync::Notify,
+}
+
+impl Standing {
+    /// The word that `INFO` uses.
+    pub fn name(&self) -> &'static str {
+        match *self.known.lock() {
+            Known::Outside => "no",
+            Known::InSync => "yes",
+            Known::Untold => "unknown",
+        }
+    }
+
+    /// A link to a primary begins; what an older one told is forgotten.
+    pub(super) fn link_begins(&self, of_our_kind: bool) {
+        *self.known.lock() = match of_our_kind {
+            true => Known::Outside,
+            false => Known::Untold,
+        };
+    }
+
+    /// Takes a command of the stream if it is the primary's message; whether it was.
+    pub(super) fn take(&self, args: Args<'_>, run_id: &str) -> bool {
+        let ours = args.len() == 3 && args.at(1) == CHANNEL.as_bytes() && args.is(0, "publish");
+        if ours {
+            let named = args
+                .at(2)
+                .split(|c| *c == b' ')
+                .any(|id| id == run_id.as_bytes());
+            *self.known.lock() = if named { Known::InSync } else { Known::Outside };
+        }
+        ours
+    }
+
+    /// Sees to it that the replicas are told who is in sync.
+    pub fn members_changed(&self) {
+        self.changed.notify_one();
+    }
+}
+
+/// The priority by which Sentinel chooses: 0, which is never, while this replica may lack a
+/// write that was acknowledged.
+pub fn priority(server: &Server) -> u64 {
+    let configured = server.config.current().replica_priority;
+    let loads = server.gates.has(Gates::LOADING);
+    let outside = *server.replication.standing.known.lock() == Known::Outside;
+    // Where nothing is awaited nothing was promised.
+    let promised = server.sync_level() != AckLevel::Async;
+    if loads || outside && promised {
+        0
+    } else {
+        configured as u64
+    }
+}
+
+/// Tells the replicas who is in sync, for as long as the process runs.
+pub async fn tell_replicas(server: &'static Server) {
+    loop {
+        server.replication.standing.changed.notified().await;
+        let members = server.authority().members();
+        // Held, so that nothing is appended while the role changes.
+        let _publishing = server.pubsub.publishing();
+        let links = server.replication.links();
+        if server.replication.is_replica() || !links.iter().any(|link| link.pushes) {
+            continue;
+        }
+        let in_sync = |link: &&Arc<ReplicaLink>| {
+            let mut members = members.iter();
+            members.any(|m| m.id == link.id && m.state == MemberState::InSync)
+        };
+        let named = links.iter().filter(in_sync);
+        let ids: Vec<&str> = named.filter_map(|link| link.run_id.as_deref()).collect();
+        let mut message = Vec::new();
+        OwnedArgs::of(["PUBLISH", CHANNEL, &ids.join(" ")])
+            .view()
+            .encode_into(&mut message);
+        server.log.append_stream_only(&message);
+        server.log.notify();
+    }
+}
+
+/// The channel of the message.
+const CHANNEL: &str = "__lockstep__:in-sync";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_counts_from_the_message_that_names_it() {
+        let standing = Standing::default();
+        let hear = |channel: &str, ids: &str| {
+            standing.take(OwnedArgs::of(["PUBLISH", channel, ids]).view(), "b")
+        };
+        assert_eq!(standing.name(), "no", "nobody has said anything");
+        standing.link_begins(false);
+        assert_eq!(standing.name(), "unknown");
+        standing.link_begins(true);
+        assert!(hear(CHANNEL, "a"));
+        assert_eq!(standing.name(), "no");
+        assert!(hear(CHANNEL, "a b c"));
+        assert_eq!(standing.name(), "yes");
+        assert!(!hear("news", "a"), "somebody else's message");
+        assert_eq!(standing.name(), "yes");
+        assert!(hear(CHANNEL, ""));
+        assert_eq!(standing.name(), "no");
+        assert!(hear(CHANNEL, "b"));
+        standing.link_begins(true);
+        assert_eq!(standing.name(), "no");
+    }
+}
