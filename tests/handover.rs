@@ -197,11 +197,18 @@ fn writes_wait_while_a_replica_is_waited_for_and_go_on_after_abort_or_timeout() 
     }
     assert_eq!(primary.text(&["GET", "waiting"]), "2");
     group.assert_equal();
-    // And now it works.
+    // And now it works, and back again with no write in between.
     primary.call(&["FAILOVER"]);
     eventually("the replica to take over", || {
-        replica.info("role") == "master"
+        replica.info("role") == "master" && state(primary) == "no-failover"
     });
+    replica.call(&["FAILOVER"]);
+    eventually("the role to come back", || {
+        primary.info("role") == "master" && state(replica) == "no-failover"
+    });
+    let stats = replica.text(&["INFO", "stats"]);
+    assert_eq!(info_field(&stats, "sync_full"), Some("0"));
+    group.wait_in_sync(1);
 }
 
 #[test]

@@ -292,6 +292,11 @@ impl Sender<'_> {
         let marks = &self.server.watermarks;
         let wanted = LEVELS[1..].iter().map(|level| marks.wanted(*level)).max();
         if self.server.replication.must_ask(wanted.unwrap_or(0)) {
+            // Held, so that nothing is appended while the role changes.
+            let _publishing = self.server.pubsub.publishing();
+            if self.server.replication.is_replica() {
+                return;
+            }
             let end = self.server.log.append_stream_only(GETACK);
             self.server.replication.asked(end);
             // The links to others like it.

@@ -233,7 +233,11 @@ async fn run_link(
         .set_upstream_state(generation, UpstreamState::Handshake);
     let mut dialogue = Dialogue::new(stream, timeout);
     let mut who = introduction(server);
-    who.take_over = consent.take_over != Ask::Never;
+    if consent.take_over != Ask::Never {
+        who.take_over = true;
+        // The target knows this history by its newest name.
+        who.replid = Some(server.replication.replid());
+    }
     let offer = dialogue.introduce(&who).await;
     if who.take_over {
         note_answer(server, consent, &dialogue, &offer)?;
