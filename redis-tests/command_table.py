@@ -252,12 +252,14 @@ def sequence(tables: list[Table], seed: int, count: int) -> list[tuple[list[byte
         if rng.random() < 0.05 and len(words) > 1 and name != "bitcount":
             at = rng.randrange(1, len(words))
             fate = rng.random()
+            # As a timeout, 0 is for ever.
+            odd = rng.choice([word for word in ODD if word != "0" or b"blocking" not in table.flags(name)])
             if fate < 0.4:
-                words[at] = rng.choice(ODD)
+                words[at] = odd
             elif fate < 0.7:
                 del words[at]
             else:
-                words.insert(at, rng.choice(ODD))
+                words.insert(at, odd)
         masks = masks_of(table, name)
         if rng.random() < KEYS_AT_RANDOM:
             words, masks = ["COMMAND", rng.choice(["GETKEYS", "GETKEYSANDFLAGS"]), *words], []

@@ -15,7 +15,7 @@ import time
 
 import command_table
 from compare import Differences, same
-from resp import Malformed, Reply, encode, escape
+from resp import SILENT, Malformed, Reply, encode, escape
 
 # Words in capitals that are listed in PLACEHOLDERS are drawn anew each time; [x] is optional, (x|y) a choice,
 # <x> is repeated one to three times. GT and LT only compare absolute times: two relative ones may or may not fall
@@ -215,7 +215,8 @@ GRAMMAR: list[tuple[str, int, list[str]]] = [
     ("KEYS *", 2, ["unordered"]),
     ("KEYS PATTERN", 2, ["unordered"]),
     ("RANDOMKEY", 1, ["any"]),
-    ("OBJECT ENCODING KEY", 5, []),
+    # SORT makes a skiplist of a small sorted set in Redis, which nobody needs.
+    ("OBJECT ENCODING KEY", 5, ["small"]),
     ("OBJECT REFCOUNT KEY", 1, ["any"]),
     ("FLUSHDB", 1, []),
     ("MULTI", 4, []),
@@ -340,6 +341,14 @@ def play(sequence, truth, tested, protocol: int, differences: Differences):
             for connection in pair:
                 connection.send(data)
             expected, got = (connection.reply() for connection in pair)
+            if SILENT in (expected, got):
+                # It blocks for longer than anybody waits: what follows needs connections that answer.
+                for connection in pair:
+                    connection.close()
+                pair = [truth.connect(), tested.connect()]
+                for connection in pair:
+                    connection.call("HELLO", str(protocol))
+                queued = []
             if words[0] == b"EXEC":
                 agree, queued = _same_each(expected, got, queued), []
             else:

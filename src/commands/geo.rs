@@ -269,7 +269,7 @@ fn geopos(ctx: &ReadContext<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Resul
     reply.array(args.len() - 2);
     for member in args.from(2) {
         match set.score(member) {
-            Some(score) => reply_place(reply, geohash::decode(score as u64)),
+            Some(score) => reply_place(reply, geohash::decode(geohash::bits(score))),
             None => reply.null_array(),
         }
     }
@@ -282,7 +282,7 @@ fn geohash(ctx: &ReadContext<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Resu
     reply.array(args.len() - 2);
     for member in args.from(2) {
         match set.score(member) {
-            Some(score) => reply.bulk(&geohash::text(score as u64)),
+            Some(score) => reply.bulk(&geohash::text(geohash::bits(score))),
             None => reply.null(),
         }
     }
@@ -299,7 +299,7 @@ fn geodist(ctx: &ReadContext<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Resu
     let set = ctx.sorted_set(args.at(1))?.unwrap_or(NOTHING);
     match (set.score(args.at(2)), set.score(args.at(3))) {
         (Some(a), Some(b)) => {
-            let (a, b) = (geohash::decode(a as u64), geohash::decode(b as u64));
+            let [a, b] = [a, b].map(|score| geohash::decode(geohash::bits(score)));
             reply_distance(reply, geohash::distance(a, b) / metres);
         }
         _ => reply.null(),

@@ -134,7 +134,7 @@ fn run(key: &KeySpec, args: Args<'_>) -> Result<Option<impl Iterator<Item = usiz
             let count = usize::try_from(begin + i64::from(num_at))
                 .ok()
                 .and_then(|at| args.get(at))
-                .and_then(|text| std::str::from_utf8(text).ok()?.parse::<i32>().ok())
+                .and_then(leading_number)
                 .filter(|&count| count >= 0)
                 .ok_or(KeyError::Invalid)?;
             let first = begin + i64::from(first);
@@ -152,6 +152,16 @@ fn run(key: &KeySpec, args: Args<'_>) -> Result<Option<impl Iterator<Item = usiz
     Ok(Some(
         (first as usize..=last as usize).step_by(step as usize),
     ))
+}
+
+/// The number at the beginning of a text: Redis looks for keys more leniently than the
+/// commands read their arguments.
+fn leading_number(text: &[u8]) -> Option<i32> {
+    let text = text.trim_ascii_start();
+    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    let end = digits.iter().position(|b| !b.is_ascii_digit());
+    let digits = &digits[..end.unwrap_or(digits.len())];
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// The index at which a run begins.
@@ -252,6 +262,7 @@ mod tests {
     fn positions_that_arguments_decide() {
         let counted = spec(-3, const { &[KeySpec::counted(1, "RO")] });
         assert_eq!(keys(&counted, "zunion 2 a b WITHSCORES"), Ok("a b".into()));
+        assert_eq!(keys(&counted, "zunion 2x a b c"), Ok("a b".into()));
         for bad in ["zunion 2 a", "zunion 0 a", "zunion x a", "zunion -1 a"] {
             assert_eq!(keys(&counted, bad), Err(KeyError::Invalid), "{bad}");
         }

@@ -26,9 +26,18 @@ impl WireError {
 
     /// An error that repeats a client's bytes, up to the first NUL, as Redis does.
     pub fn quoting(before: &str, quoted: &[u8], after: &str) -> Self {
-        let end = quoted.iter().position(|byte| *byte == 0);
-        let quoted = &quoted[..end.unwrap_or(quoted.len())];
-        WireError::from_bytes([before.as_bytes(), quoted, after.as_bytes()].concat())
+        WireError::from_parts(&[before.as_bytes(), quoted, after.as_bytes()])
+    }
+
+    /// An error put together of texts, each up to its first NUL.
+    pub fn from_parts(parts: &[&[u8]]) -> Self {
+        let until_nul = |part: &&[u8]| {
+            part.split(|byte| *byte == 0)
+                .next()
+                .unwrap_or_default()
+                .to_vec()
+        };
+        WireError::from_bytes(parts.iter().flat_map(until_nul).collect())
     }
 
     /// What goes over the wire, code first.

@@ -94,16 +94,29 @@ pub fn encode(place: Place) -> u64 {
 }
 
 /// The limits of a cell: lowest and highest longitude, lowest and highest latitude.
+/// A score that is no place may have more bits than a cell; what it gives is never used far.
 fn area(bits: u64, step: u32) -> [f64; 4] {
     let (latitude, longitude) = deinterleave(bits);
     let cells = f64::from(1u32 << step);
     let edge = |n: u32, half: f64| -half + f64::from(n) / cells * (2.0 * half);
     [
         edge(longitude, LONGITUDE),
-        edge(longitude + 1, LONGITUDE),
+        edge(longitude.wrapping_add(1), LONGITUDE),
         edge(latitude, LATITUDE),
-        edge(latitude + 1, LATITUDE),
+        edge(latitude.wrapping_add(1), LATITUDE),
     ]
+}
+
+/// The bits that a score is. One that is no place becomes what a conversion in C makes of it
+/// on the usual machines.
+pub fn bits(score: f64) -> u64 {
+    const HALF: f64 = 9_223_372_036_854_775_808.0;
+    if score < HALF {
+        return score as i64 as u64;
+    }
+    let above = score - HALF;
+    let low = if above < HALF { above as i64 } else { i64::MIN };
+    low as u64 ^ 1 << 63
 }
 
 /// The middle of the cell that 52 bits name.

@@ -90,13 +90,14 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Reads the options from argument `first` on.
+    /// Reads the options from argument `first` on; `source` is what is searched.
     fn options(
         &mut self,
         args: Args<'a>,
         first: usize,
         form: Form,
         may_store: bool,
+        source: Option<SortedSetRef<'_>>,
     ) -> Result<(), WireError> {
         let mut rest = Arguments::new(args, first);
         while rest.more() {
@@ -130,15 +131,23 @@ impl<'a> Plan<'a> {
                     distances,
                 });
             } else {
-                self.search_option(&mut rest, left)?;
+                self.search_option(&mut rest, left, source)?;
             }
         }
         rest.finish()
     }
 
-    fn search_option(&mut self, rest: &mut Arguments<'a>, left: usize) -> Result<(), WireError> {
+    fn search_option(
+        &mut self,
+        rest: &mut Arguments<'a>,
+        left: usize,
+        source: Option<SortedSetRef<'_>>,
+    ) -> Result<(), WireError> {
         if left > 1 && self.centre.is_none() && rest.word("frommember") {
-            self.centre = Some(Centre::Member(rest.value()));
+            let member = rest.value();
+            // Redis looks for the member before it reads the options behind.
+            has_member(source, member)?;
+            self.centre = Some(Centre::Member(member));
         } else if left > 2 && self.centre.is_none() && rest.word("fromlonlat") {
             self.centre = Some(Centre::Place(place(rest.value(), rest.value())?));
         } else if left > 2 && self.shape.is_none() && rest.word("byradius") {
@@ -221,7 +230,7 @@ impl<'a> Plan<'a> {
             Some(Centre::Place(place)) => place,
             Some(Centre::Member(member)) => {
                 let score = set.score(member).ok_or(NO_MEMBER)?;
-                geohash::decode(score as u64)
+                geohash::decode(geohash::bits(score))
             }
             None => return Ok(Vec::new()),
         };
@@ -234,7 +243,7 @@ impl<'a> Plan<'a> {
                 if hits.len() >= most {
                     break;
                 }
-                let place = geohash::decode(score as u64);
+                let place = geohash::decode(geohash::bits(score));
                 if let Some(distance) = shape.reach(centre, place) {
                     hits.push(Hit {
                         member: member.to_vec(),
@@ -322,9 +331,9 @@ pub(super) fn geosearch(
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     // Redis looks at the key's type before it looks at the options.
-    ctx.sorted_set(args.at(1))?;
+    let source = ctx.sorted_set(args.at(1))?;
     let mut plan = Plan::new();
-    plan.options(args, 2, Form::Search, false)?;
+    plan.options(args, 2, Form::Search, false, source)?;
     plan.check(Form::Search, args.at(0))?;
     read(ctx, args.at(1), &plan, reply)
 }
@@ -335,13 +344,13 @@ pub(super) fn geosearchstore(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    ctx.sorted_set(args.at(2))?.unwrap_or(NOTHING);
+    let source = ctx.sorted_set(args.at(2))?;
     let mut plan = Plan::new();
     plan.store = Some(Store {
         key: args.at(1),
         distances: false,
     });
-    plan.options(args, 3, Form::Search, true)?;
+    plan.options(args, 3, Form::Search, true, source)?;
     plan.check(Form::Search, args.at(0))?;
     write(ctx, args.at(2), &plan, "geosearchstore", reply)
 }
@@ -350,7 +359,7 @@ fn by_place<'a>(args: Args<'a>, may_store: bool) -> Result<Plan<'a>, WireError> 
     let mut plan = Plan::new();
     plan.centre = Some(Centre::Place(place(args.at(2), args.at(3))?));
     plan.circle(args.at(4), args.at(5))?;
-    plan.options(args, 6, Form::Radius, may_store)?;
+    plan.options(args, 6, Form::Radius, may_store, None)?;
     plan.check(Form::Radius, args.at(0))?;
     Ok(plan)
 }
@@ -373,7 +382,7 @@ fn by_member<'a>(args: Args<'a>, may_store: bool, exists: bool) -> Result<Plan<'
     } else {
         plan.shape = Some(Shape::Circle(0.0));
     }
-    plan.options(args, 5, Form::Radius, may_store)?;
+    plan.options(args, 5, Form::Radius, may_store, None)?;
     plan.check(Form::Radius, args.at(0))?;
     Ok(plan)
 }

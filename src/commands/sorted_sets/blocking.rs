@@ -61,8 +61,9 @@ pub(super) fn bzmpop(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    let timeout = timeouts::seconds(args.at(1))?;
+    // Redis looks at the timeout last.
     let given = ManyPop::parse(args, 2)?;
+    let timeout = timeouts::seconds(args.at(1))?;
     let keys = args.skip(3).first(given.keys);
     if pop_first(ctx, keys, &given, reply)? {
         return Ok(Effect::Rewritten);

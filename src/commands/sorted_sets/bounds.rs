@@ -1,6 +1,6 @@
 //! The limits of ranges: ranks, scores and texts.
 
-use crate::number::{parse_f64, parse_i64};
+use crate::number::parse_i64;
 use crate::protocol::{WireError, errors};
 use crate::values::packed::Element;
 use crate::values::sorted_set::SortedSetRef;
@@ -114,8 +114,18 @@ fn score(given: &[u8]) -> Result<Bound<f64>, WireError> {
         Some(rest) => (true, rest),
         None => (false, given),
     };
-    let value = parse_f64(digits).ok_or(WireError::fixed("ERR min or max is not a float"))?;
+    let value = limit(digits).ok_or(WireError::fixed("ERR min or max is not a float"))?;
     Ok(Bound { value, open })
+}
+
+/// Redis 8.2 reads limits more leniently than scores: nothing is 0, what is too large is
+/// infinite, what is too small is 0; but there are no hexadecimal ones.
+fn limit(digits: &[u8]) -> Option<f64> {
+    if digits.is_empty() {
+        return Some(0.0);
+    }
+    let value: f64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    (!value.is_nan()).then_some(value)
 }
 
 fn text(given: &[u8]) -> Result<TextBound<'_>, WireError> {

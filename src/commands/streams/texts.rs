@@ -83,27 +83,25 @@ texts! {
 
 /// A group that is not there, where the key must be.
 pub(super) fn no_group(group: &[u8], key: &[u8]) -> WireError {
-    let parts: [&[u8]; 5] = [
+    WireError::from_parts(&[
         b"NOGROUP No such consumer group '",
         group,
         b"' for key name '",
         key,
         b"'",
-    ];
-    WireError::from_bytes(parts.concat())
+    ])
 }
 
 /// A key or group that is not there.
 pub(super) fn no_key_or_group(key: &[u8], group: &[u8], after: &str) -> WireError {
-    let parts: [&[u8]; 6] = [
+    WireError::from_parts(&[
         b"NOGROUP No such key '",
         key,
         b"' or consumer group '",
         group,
         b"'",
         after.as_bytes(),
-    ];
-    WireError::from_bytes(parts.concat())
+    ])
 }
 
 /// Options that a subcommand does not have.
