@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 import links
-from links import Broken, Writer, call, info, until
+from links import KNOW_FIELD_EXPIRY, SECOND_CHANNEL, Broken, Writer, call, info, until
 
 
 def main() -> int:
@@ -26,11 +26,11 @@ def main() -> int:
 
 
 def copy_and_stream(binaries: dict, name: str, diskless: str) -> None:
-    primary = links.start(name, binaries[name], "--repl-diskless-sync", diskless)
+    primary = links.start(name, binaries[name], "--repl-diskless-sync", diskless, *(SECOND_CHANNEL[name] if diskless == "yes" else []))
     replica = links.start("lockstep", binaries["lockstep"])
     try:
         links.fill(primary)
-        with Writer(primary) as writer:
+        with Writer(primary, name in KNOW_FIELD_EXPIRY) as writer:
             links.follow(replica, primary)
             full = int(info(primary.connect(10), "stats")["sync_full"])
             until("some writes are done", lambda: writer.acknowledged > 500)

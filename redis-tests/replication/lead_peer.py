@@ -9,10 +9,7 @@ from __future__ import annotations
 import sys
 
 import links
-from links import Broken, Writer, call, info, until
-
-# Which servers know the expiry of a hash's fields.
-KNOW_FIELD_EXPIRY = {"redis", "valkey"}
+from links import KNOW_FIELD_EXPIRY, SECOND_CHANNEL, Broken, Writer, call, info, until
 
 
 def main() -> int:
@@ -26,6 +23,8 @@ def main() -> int:
             cases.append((f"a copy for {name}, {kind}, then the stream", lambda n=name, d=diskless: copy_and_stream(binaries, n, d)))
         cases.append((f"{name} in the in-sync set", lambda n=name: in_sync(binaries, n)))
         cases.append((f"migration to {name} under load", lambda n=name: migrate_out(binaries, n)))
+    if "redis7" in binaries:
+        cases.append(("no copy for redis7 that it cannot load", lambda: refused(binaries)))
     return links.run(cases)
 
 
@@ -36,10 +35,11 @@ def skipped(name: str) -> set[str]:
 def copy_and_stream(binaries: dict, name: str, diskless: str) -> None:
     primary = links.start("lockstep", binaries["lockstep"], "--repl-diskless-sync", diskless)
     load = "swapdb" if diskless == "yes" else "disabled"
-    replica = links.start(name, binaries[name], "--repl-diskless-load", load)
+    channel = SECOND_CHANNEL[name] if diskless == "yes" else []
+    replica = links.start(name, binaries[name], "--repl-diskless-load", load, *channel)
     try:
         links.fill(primary, skipped(name))
-        with Writer(primary) as writer:
+        with Writer(primary, name in KNOW_FIELD_EXPIRY) as writer:
             links.follow(replica, primary)
             until("some writes are done", lambda: writer.acknowledged > 500)
             call(replica.connect(10), "CLIENT", "KILL", "TYPE", "master")
@@ -48,21 +48,27 @@ def copy_and_stream(binaries: dict, name: str, diskless: str) -> None:
         links.same(primary, replica)
         if info(primary.connect(10), "stats")["sync_full"] != "1":
             raise Broken("there was another full copy")
-        if name in KNOW_FIELD_EXPIRY:
-            field_expiry(primary, replica)
     finally:
         replica.stop()
         primary.stop()
 
 
-def field_expiry(primary, replica) -> None:
-    """In the stream, not only in the copy."""
-    connection = primary.connect(10)
-    call(connection, "HSET", "late", "a", 1, "b", 2, "c", 3)
-    call(connection, "HPEXPIRE", "late", 10_000_000, "FIELDS", 1, "a")
-    call(connection, "HPEXPIRE", "late", 1, "FIELDS", 1, "b")
-    until("a field expires", lambda: call(connection, "HLEN", "late").text == b"2")
-    links.same(primary, replica)
+def refused(binaries: dict) -> None:
+    """A server that does not know the expiry of fields gets no copy that it would stumble over, and is told why."""
+    primary = links.start("lockstep", binaries["lockstep"])
+    replica = links.start("redis7", binaries["redis7"])
+    try:
+        connection = primary.connect(10)
+        call(connection, "HSET", "h", "f", "v")
+        call(connection, "HPEXPIRE", "h", 10_000_000, "FIELDS", 1, "f")
+        call(replica.connect(10), "REPLICAOF", primary.host, primary.port)
+        until("the primary says why", lambda: "replica-rdb-version" in primary.log_tail(100))
+        call(replica.connect(10), "PING")
+        call(connection, "HPERSIST", "h", "FIELDS", 1, "f")
+        links.same(primary, replica)
+    finally:
+        replica.stop()
+        primary.stop()
 
 
 def in_sync(binaries: dict, name: str) -> None:

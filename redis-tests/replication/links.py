@@ -18,6 +18,10 @@ from values import call  # noqa: E402
 
 # The fields of INFO that a wait can be about change within this time, or the run fails.
 PATIENCE_S = 20.0
+# Which servers know the expiry of a hash's fields, and how each is told to use its second channel for copies, which
+# Lockstep declines.
+KNOW_FIELD_EXPIRY = {"redis", "valkey", "lockstep"}
+SECOND_CHANNEL = {"redis": ["--repl-rdb-channel", "yes"], "valkey": ["--dual-channel-replication-enabled", "yes"], "redis7": []}
 # Replies of writes that a server may give while roles change.
 TRANSIENT = (b"READONLY", b"LOADING", b"MASTERDOWN", b"UNBLOCKED", b"NOREPLICAS")
 
@@ -89,9 +93,19 @@ def same(one: servers.Server, other: servers.Server) -> None:
     """Raises `Broken` unless the two hold the same."""
     caught_up(other, one)
     mine, theirs = contents(one), contents(other)
+    if "redis7" in (one.name, other.name):
+        mine, theirs = ({key: _without_entries_read(value) for key, value in held.items()} for held in (mine, theirs))
     for key in sorted(mine.keys() | theirs.keys()):
         if mine.get(key) != theirs.get(key):
             raise Broken(f"{key}\n  {one.name} has {mine.get(key)!r:.300}\n  {other.name} has {theirs.get(key)!r:.300}")
+
+
+def _without_entries_read(value: tuple) -> tuple:
+    """Redis 7.0 does not tell its replicas of a group's counter: they forget it when the group reads on."""
+    if value[0] != b"stream":
+        return value
+    about, entries, groups = value[2]
+    return value[0], value[1], (about, entries, [group[:2] + group[3:] for group in groups])
 
 
 def fill(server: servers.Server, skip: set[str] = frozenset()) -> None:
@@ -108,8 +122,9 @@ def fill(server: servers.Server, skip: set[str] = frozenset()) -> None:
 class Writer:
     """Writes of many kinds from a thread of its own; knows exactly which were acknowledged."""
 
-    def __init__(self, server: servers.Server):
+    def __init__(self, server: servers.Server, field_expiry: bool = False):
         self.target = server
+        self.field_expiry = field_expiry
         self.acknowledged = 0
         self.unknown = 0
         self.refusals: list[bytes] = []
@@ -130,6 +145,7 @@ class Writer:
     def _run(self) -> None:
         at, connection = None, None
         round_ = 0
+        self.target.connect(10).call("XGROUP", "CREATE", "w:stream:read", "g", "0", "MKSTREAM")
         while not self.ends.is_set():
             if at is not self.target:
                 at = self.target
@@ -148,15 +164,25 @@ class Writer:
                 self.unknown += 1
                 at = None
 
+    def _expiring(self, slot: int, n: int) -> list[tuple]:
+        """Fields that expire, some of them while it writes."""
+        if not self.field_expiry:
+            return []
+        key = f"w:fields:{slot}"
+        return [("HSET", key, n, n, "kept", n), ("HPEXPIRE", key, 1 if n % 2 else 10_000_000, "FIELDS", 1, n),
+                ("HPERSIST", key, "FIELDS", 1, n), ("HPEXPIRE", key, 20, "FIELDS", 1, n)]
+
     def _others(self, n: int) -> list[tuple]:
         slot = n % 50
         pick = n % 9
         if pick == 0:
             return [("MULTI",), ("HINCRBY", f"w:hash:{slot}", n, 1), ("RPUSH", f"w:list:{slot}", n), ("EXEC",)]
         if pick == 1:
-            return [("ZADD", f"w:zset:{slot}", n / 7, n)]
+            return [("ZADD", f"w:zset:{slot}", n / 7, n), ("HINCRBYFLOAT", f"w:hash:{slot}", "float", n / 7), *self._expiring(slot, n)]
         if pick == 2:
-            return [("XADD", f"w:stream:{slot}", "MAXLEN", "~", 100, "*", "n", n)]
+            return [("XADD", f"w:stream:{slot}", "MAXLEN", "~", 100, "*", "n", n), ("XADD", "w:stream:read", "*", "n", n),
+                    ("XREADGROUP", "GROUP", "g", f"c{n % 3}", "COUNT", 2, "STREAMS", "w:stream:read", ">"),
+                    ("XAUTOCLAIM", "w:stream:read", "g", "other", 0, "0", "COUNT", 1)]
         if pick == 3:
             return [("SADD", f"w:set:{slot}", n, n + 1), ("SPOP", f"w:set:{slot}")]
         if pick == 4:

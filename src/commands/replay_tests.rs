@@ -57,8 +57,9 @@ fn times_are_absolute_and_conditions_are_gone() {
         (&["HSET h a 1", "HSETNX h a 2"], ""),
         (&["HSET h a 1", "HDEL h b"], ""),
         (&["HINCRBY h a 1"], "HINCRBY h a 1"),
+        (&["HSET h a 1", "HINCRBYFLOAT h a 0.5"], "HSET h a 1.5"),
         (
-            &["HSET h a 1", "HINCRBYFLOAT h a 0.5"],
+            &["HSETEX h EX 1 FIELDS 1 a 1", "HINCRBYFLOAT h a 0.5"],
             "HSETEX h KEEPTTL FIELDS 1 a 1.5",
         ),
         (

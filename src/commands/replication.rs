@@ -462,8 +462,17 @@ fn replconf(
             hello.rdb_only = only == 1;
         } else if args.is(at, "version") && value.len() < 64 {
             hello.version = Some(String::from_utf8_lossy(value).into_owned());
-        } else if args.is(at, "version") || args.is(at, "rdb-filter-only") {
-            // Nothing here depends on it: everything is always sent.
+        } else if args.is(at, "rdb-filter-only") {
+            // What it names besides keys: functions, or nothing.
+            let unknown =
+                |word: &&[u8]| !word.is_empty() && !word.eq_ignore_ascii_case(b"functions");
+            if let Some(word) = value.split(u8::is_ascii_whitespace).find(unknown) {
+                let text = "ERR Unsupported rdb-filter-only option: ";
+                return Err(WireError::quoting(text, word, ""));
+            }
+            hello.without_keys = true;
+        } else if args.is(at, "version") {
+            // Too long to be one.
         } else {
             return Err(WireError::quoting(
                 "ERR Unrecognized REPLCONF option: ",

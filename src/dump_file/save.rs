@@ -57,6 +57,8 @@ pub fn form(server: &Server, aof_base: bool) -> RdbForm {
             ("lockstep-ver", env!("CARGO_PKG_VERSION").to_owned()),
         ],
         checksum: config.rdbchecksum,
+        without_keys: false,
+        strict: false,
     }
 }
 

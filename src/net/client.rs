@@ -83,6 +83,8 @@ pub struct ReplicaHello {
     pub plain: bool,
     /// It wants a copy and no stream.
     pub rdb_only: bool,
+    /// It wants a copy without the keys.
+    pub without_keys: bool,
 }
 
 impl Client {

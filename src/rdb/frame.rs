@@ -52,6 +52,11 @@ pub fn put_select(out: &mut Vec<u8>, db: DbIndex) {
     put_length(out, u64::from(db.0));
 }
 
+/// The lowest version of the format that has the entry's type.
+pub fn needed_version(entry: EntryRef<'_>, form: &KeyForm) -> u32 {
+    Object::new(entry.value(), form.target).version()
+}
+
 /// Appends a key and its value; of a large string that can be shared, only what stands before
 /// it, and the string is given to the caller.
 pub fn put_key(out: &mut Vec<u8>, entry: EntryRef<'_>, form: &KeyForm) -> Option<Arc<Vec<u8>>> {

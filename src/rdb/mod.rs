@@ -37,7 +37,7 @@ pub use build::entry_of;
 pub use checksum::Checksum;
 pub use error::{Problem, RdbError};
 pub use file::{FileReader, Item, Key, is_head};
-pub use frame::{KeyForm, Usage, put_end, put_head, put_key, put_select};
+pub use frame::{KeyForm, Usage, needed_version, put_end, put_head, put_key, put_select};
 pub use payload::{PayloadError, read_payload, write_payload};
 pub use stream_node::each_entry;
 pub use value::{

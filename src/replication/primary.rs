@@ -130,9 +130,12 @@ async fn serve(
     *link.state.lock() = LinkState::Online;
     *link.acked_at.lock() = Instant::now();
     link.applied.store(0, Ordering::SeqCst);
-    server
-        .authority()
-        .tell(Event::Attached(link.id.clone(), confirmed));
+    // Who serves no clients only looks on, like `redis-cli --replica`: nobody waits for it.
+    if link.pushes || link.port != 0 {
+        server
+            .authority()
+            .tell(Event::Attached(link.id.clone(), confirmed));
+    }
     let mut sender = Sender {
         server,
         stream,

@@ -87,6 +87,9 @@ fn rdb_form(server: &Server, hello: &ReplicaHello) -> Form {
         version,
         ..form.keys.target
     };
+    // Redis 7.0 ends itself when it meets a type that it does not know.
+    form.strict = version < 12 && server.config.current().replica_rdb_version.is_none();
+    form.without_keys = hello.without_keys;
     Form::Rdb(Box::new(form))
 }
 

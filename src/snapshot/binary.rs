@@ -3,7 +3,7 @@
 use super::sink::Piece;
 use super::walker::Instant;
 use crate::keyspace::{DbIndex, EntryRef};
-use crate::rdb::{KeyForm, put_head, put_key, put_select};
+use crate::rdb::{KeyForm, needed_version, put_head, put_key, put_select};
 use bytes::Bytes;
 
 /// How an RDB file is made.
@@ -15,6 +15,10 @@ pub struct RdbForm {
     pub facts: Vec<(&'static str, String)>,
     /// Whether it ends with a checksum.
     pub checksum: bool,
+    /// Whether the keys are left out.
+    pub without_keys: bool,
+    /// Whether a value of a kind that the version does not have makes the snapshot fail.
+    pub strict: bool,
 }
 
 /// A file in the making, in pieces.
@@ -24,6 +28,7 @@ pub(super) struct Binary {
     done_bytes: usize,
     current: Vec<u8>,
     selected: Option<DbIndex>,
+    fault: Option<String>,
 }
 
 impl Binary {
@@ -34,7 +39,13 @@ impl Binary {
             done_bytes: 0,
             current: Vec::new(),
             selected: None,
+            fault: None,
         }
+    }
+
+    /// Why this is no file for its reader.
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
     }
 
     pub fn form(&self) -> &RdbForm {
@@ -66,6 +77,18 @@ impl Binary {
 
     /// Writes a key.
     pub fn entry(&mut self, db: DbIndex, entry: EntryRef<'_>) {
+        if self.form.without_keys || self.fault.is_some() {
+            return;
+        }
+        let version = self.form.keys.target.version;
+        if self.form.strict && needed_version(entry, &self.form.keys) > version {
+            let key = entry.key().escape_ascii();
+            self.fault = Some(format!(
+                "RDB version {version} has no hashes whose fields expire, such as '{key}'; \
+                 'replica-rdb-version' says which version the replica reads"
+            ));
+            return;
+        }
         if self.selected != Some(db) {
             self.selected = Some(db);
             put_select(&mut self.current, db);

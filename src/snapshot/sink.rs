@@ -144,6 +144,14 @@ impl Sink {
         };
     }
 
+    /// Why the snapshot cannot be what was asked for.
+    pub fn fault(&self) -> Option<String> {
+        match &*self.output.lock() {
+            Output::Binary(binary) => binary.fault().map(str::to_owned),
+            Output::Text(_) => None,
+        }
+    }
+
     /// Whether nobody wants the snapshot any more.
     pub fn is_unwanted(&self) -> bool {
         self.unwanted.load(Ordering::Relaxed)

@@ -139,6 +139,8 @@ fn file_form() -> Form {
         },
         facts: vec![("ctime", "1".into())],
         checksum: true,
+        without_keys: false,
+        strict: false,
     }))
 }
 

@@ -173,6 +173,9 @@ fn run(server: &'static Server, sink: &Sink, sender: &Sender, selected: Option<D
             server.snapshots.keys_done.store(keys, Ordering::Relaxed);
         });
         send(sink, sender, 0);
+        if sink.is_unwanted() {
+            return;
+        }
         // Whoever has gone misses nothing.
         let end = sink.end(selected);
         if !end.is_empty() {
@@ -210,6 +213,11 @@ fn abandon(keyspace: &Keyspace) {
 
 /// Sends what has gathered, if it is so much; waits while the channel is full.
 pub(super) fn send(sink: &Sink, sender: &Sender, least: usize) {
+    if let Some(fault) = sink.fault() {
+        // Whoever has gone misses nothing.
+        let _ = sender.blocking_send(Err(fault));
+        sink.give_up();
+    }
     for piece in sink.gathered(least) {
         if sender.blocking_send(Ok(sink.bytes_of(piece))).is_err() {
             sink.give_up();

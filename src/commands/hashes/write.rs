@@ -132,9 +132,15 @@ pub(super) fn hincrbyfloat(
     let mut text = Vec::with_capacity(2 * MAX_INT_LEN);
     new.write_to(&mut text);
     edit.set(name, &text, ttl);
+    let expires = edit.get().min_expiry().is_some();
     edit.close_with(&["hincrbyfloat"]);
     reply.bulk(&text);
     // The sum and not the addend, so that other arithmetic cannot come to another end.
+    if !expires {
+        // Redis before 8.0 knows this too.
+        ctx.effect(4).arg(b"HSET").arg(key).arg(name).arg(&text);
+        return Ok(Effect::Rewritten);
+    }
     let effect = ctx.effect(7).arg(b"HSETEX").arg(key).arg(b"KEEPTTL");
     effect.arg(b"FIELDS").int(1).arg(name).arg(&text);
     Ok(Effect::Rewritten)

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Chains of servers of several makes, promotions along them, passwords, and copies that break off.
+
+    redis-tests/run-replication --binary target/release/lockstep-server
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+
+import links
+from links import KNOW_FIELD_EXPIRY, Broken, Writer, call, info, until
+
+
+def main() -> int:
+    binaries = links.binaries()
+    cases = []
+    for top, bottom in (("redis", "valkey"), ("valkey", "redis"), ("redis7", "redis7")):
+        if top in binaries and bottom in binaries:
+            cases.append((f"{top}, then lockstep, then {bottom}", lambda t=top, b=bottom: chain(binaries, t, b)))
+    for name in binaries:
+        if name != "lockstep":
+            cases.append((f"{name} behind a password", lambda n=name: passwords(binaries, n)))
+    cases.append(("a copy that breaks off", lambda: broken_copy(binaries)))
+    return links.run(cases)
+
+
+def chain(binaries: dict, top_name: str, bottom_name: str) -> None:
+    top = links.start(top_name, binaries[top_name])
+    middle = links.start("lockstep", binaries["lockstep"])
+    bottom = links.start(bottom_name, binaries[bottom_name])
+    try:
+        expiring = {top_name, bottom_name} <= KNOW_FIELD_EXPIRY
+        links.fill(top, set() if expiring else {"hash-ttl"})
+        with Writer(top, expiring) as writer:
+            links.follow(middle, top)
+            links.follow(bottom, middle)
+            until("some writes are done", lambda: writer.acknowledged > 200)
+            for upper in (top, middle):
+                call(upper.connect(10), "CLIENT", "KILL", "TYPE", "replica")
+            until("more writes are done", lambda: writer.acknowledged > 400)
+        links.same(top, middle)
+        links.same(middle, bottom)
+        # The middle one is promoted, then the last: each time the others go on where they were.
+        for new, others in ((middle, (bottom, top)), (bottom, (middle, top))):
+            call(new.connect(10), "REPLICAOF", "NO", "ONE")
+            for other in others:
+                if other is not bottom:
+                    upper = new if other is middle or new is middle else middle
+                    call(other.connect(10), "REPLICAOF", upper.host, upper.port)
+            call(new.connect(10), "SET", "promoted", new.name)
+            for other in others:
+                links.same(new, other)
+        copies = [info(server.connect(10), "stats")["sync_full"] for server in (top, middle, bottom)]
+        if copies != ["1", "1", "0"]:
+            raise Broken(f"full copies made by top, middle, bottom: {copies}")
+    finally:
+        for server in (bottom, middle, top):
+            server.stop()
+
+
+def passwords(binaries: dict, name: str) -> None:
+    peer = links.start(name, binaries[name])
+    ours = links.start("lockstep", binaries["lockstep"])
+    try:
+        call(peer.connect(10), "ACL", "SETUSER", "copier", "on", ">other", "+psync", "+replconf", "+ping")
+        call(ours.connect(10), "CONFIG", "SET", "masteruser", "copier")
+        call(ours.connect(10), "CONFIG", "SET", "masterauth", "wrong")
+        call(peer.connect(10), "SET", "k", "v")
+        call(ours.connect(10), "REPLICAOF", peer.host, peer.port)
+        until("the refusal is told", lambda: "WRONGPASS" in ours.log_tail(50))
+        call(ours.connect(10), "CONFIG", "SET", "masterauth", "other")
+        links.same(peer, ours)
+        call(ours.connect(10), "REPLICAOF", "NO", "ONE")
+        # And the other way round.
+        call(ours.connect(10), "CONFIG", "SET", "requirepass", "secret")
+        control = ours.connect(10)
+        call(control, "AUTH", "secret")
+        call(peer.connect(10), "CONFIG", "SET", "masterauth", "secret")
+        links.follow(peer, ours)
+        call(control, "SET", "k", "w")
+        until("the write has arrived", lambda: call(peer.connect(10), "GET", "k").text == b"w")
+    finally:
+        ours.stop()
+        peer.stop()
+
+
+def broken_copy(binaries: dict) -> None:
+    """What the replica had is there and served until a whole copy has come."""
+    ours = links.start("lockstep", binaries["lockstep"])
+    listener = socket.create_server(("127.0.0.1", 0))
+    tries = []
+    thread = threading.Thread(target=half_a_copy, args=(listener, tries))
+    thread.start()
+    try:
+        links.fill(ours)
+        before = links.contents(ours)
+        call(ours.connect(10), "REPLICAOF", "127.0.0.1", listener.getsockname()[1])
+        until("half a copy has come three times", lambda: len(tries) >= 3)
+        if links.contents(ours) != before:
+            raise Broken("the data changed")
+        call(ours.connect(10), "REPLICAOF", "NO", "ONE")
+        call(ours.connect(10), "SET", "goes", "on")
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        listener.close()
+        ours.stop()
+
+
+def half_a_copy(listener: socket.socket, tries: list) -> None:
+    """A primary that dies while it sends: first in the file, then before its checksum, then with a wrong one."""
+    whole = b"REDIS0010" + b"".join(b"\x00\x05key%02d\x05value" % n for n in range(50)) + b"\xff" + b"\x01" * 8
+    listener.settimeout(links.PATIENCE_S)
+    while True:
+        try:
+            peer, _ = listener.accept()
+        except OSError:
+            return
+        with peer:
+            peer.settimeout(5)
+            try:
+                while not (request := peer.recv(4096)) or b"PSYNC" not in request:
+                    if not request:
+                        break
+                    peer.sendall(b"+PONG\r\n" if b"PING" in request else b"+OK\r\n" * request.count(b"REPLCONF"))
+                else:
+                    part = whole[: (300, len(whole) - 8, len(whole))[len(tries) % 3]]
+                    peer.sendall(b"+FULLRESYNC %s 100\r\n\n$%d\r\n%s" % (b"a" * 40, len(whole), part))
+                    tries.append(len(part))
+            except OSError:
+                pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())
