@@ -33,7 +33,6 @@ def chain(binaries: dict, top_name: str, bottom_name: str) -> None:
     bottom = links.start(bottom_name, binaries[bottom_name])
     try:
         expiring = {top_name, bottom_name} <= KNOW_FIELD_EXPIRY
-        links.fill(top, set() if expiring else {"hash-ttl"})
         with Writer(top, expiring) as writer:
             links.follow(middle, top)
             links.follow(bottom, middle)

@@ -22,7 +22,10 @@ def main() -> int:
             kind = "diskless" if diskless == "yes" else "from disk"
             cases.append((f"a copy for {name}, {kind}, then the stream", lambda n=name, d=diskless: copy_and_stream(binaries, n, d)))
         cases.append((f"{name} in the in-sync set", lambda n=name: in_sync(binaries, n)))
-        cases.append((f"migration to {name} under load", lambda n=name: migrate_out(binaries, n)))
+        # By hand with one, by FAILOVER with the others.
+        by_failover = name != "valkey"
+        how = "by FAILOVER" if by_failover else "by hand"
+        cases.append((f"migration to {name} under load, {how}", lambda n=name, f=by_failover: migrate_out(binaries, n, f)))
     if "redis7" in binaries:
         cases.append(("no copy for redis7 that it cannot load", lambda: refused(binaries)))
     return links.run(cases)
@@ -91,7 +94,7 @@ def in_sync(binaries: dict, name: str) -> None:
         primary.stop()
 
 
-def migrate_out(binaries: dict, name: str) -> None:
+def migrate_out(binaries: dict, name: str, by_failover: bool) -> None:
     """From Lockstep to a real server while clients write: none of their writes is lost or done twice."""
     old = links.start("lockstep", binaries["lockstep"])
     new = links.start(name, binaries[name])
@@ -100,7 +103,7 @@ def migrate_out(binaries: dict, name: str) -> None:
         with Writer(old) as writer:
             links.follow(new, old)
             until("some writes are done", lambda: writer.acknowledged > 300)
-            links.switch(old, new, writer)
+            links.switch(old, new, writer, by_failover)
             before = writer.acknowledged
             until("writes go on", lambda: writer.acknowledged > before + 300)
         links.tally(new, writer)

@@ -196,9 +196,14 @@ class Writer:
         return [("PFADD", f"w:hll:{slot}", n), ("SETRANGE", f"w:range:{slot}", slot, n), ("BLMPOP", 0.001, 1, f"w:list:{slot + 2}", "LEFT")]
 
 
-def switch(old: servers.Server, new: servers.Server, writer: Writer) -> None:
+def switch(old: servers.Server, new: servers.Server, writer: Writer, by_failover: bool) -> None:
     """The replica `new` becomes the primary, and the writer goes there; nothing is written twice or lost."""
     control = old.connect(10)
+    if by_failover:
+        call(control, "FAILOVER", "TO", new.host, new.port)
+        until(f"{new.name} is the primary", lambda: info(new.connect(10), "replication")["role"] == "master")
+        writer.target = new
+        return
     call(control, "CLIENT", "PAUSE", 10_000, "WRITE")
     caught_up(new, old)
     call(new.connect(10), "REPLICAOF", "NO", "ONE")

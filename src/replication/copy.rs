@@ -93,27 +93,59 @@ async fn take_file(
 ) -> Result<DbIndex, LinkError> {
     let keyspace = Arc::new(Keyspace::new(server.keyspace.databases()));
     keyspace.set_epoch(server.keyspace.epoch());
-    let flush_first = server.config.current().repl_flush_before_load;
-    if flush_first {
-        server.scripts.none_running().await;
-        server.gates.set(Gates::LOADING, true);
-        server.aof.suspend(server);
-        flush_everything(server);
-    }
+    let replacing = match server.config.current().repl_flush_before_load {
+        true => Some(Replacing::begin(server).await),
+        false => None,
+    };
     let received = receive(server, dialogue, end, &keyspace).await;
     server.scripts.none_running().await;
     let result = received.and_then(|selected| {
         let db = selected.unwrap_or_default();
         install(server, &keyspace, announced, db).map(|()| db)
     });
-    if flush_first {
-        if result.is_err() {
-            forget_history(server);
-        }
-        server.gates.set(Gates::LOADING, false);
-    }
+    // What was loaded in vain, above all.
     server.free_later(Box::new(keyspace));
+    if let (Some(replacing), Ok(_)) = (replacing, &result) {
+        replacing.done();
+    }
     result
+}
+
+/// The time in which the data here is neither the old nor the new: nobody sees it, and if it
+/// ends before the new is whole (also because nobody waits for it any more), there is none.
+struct Replacing {
+    server: &'static Server,
+    whole: bool,
+}
+
+impl Replacing {
+    async fn begin(server: &'static Server) -> Self {
+        server.scripts.none_running().await;
+        server.gates.set(Gates::LOADING, true);
+        // The files go on holding the old history until the new one can take its place.
+        server.aof.suspend(server);
+        flush_everything(server);
+        Replacing {
+            server,
+            whole: false,
+        }
+    }
+
+    fn done(mut self) {
+        self.whole = true;
+    }
+}
+
+impl Drop for Replacing {
+    fn drop(&mut self) {
+        if !self.whole {
+            flush_everything(self.server);
+            let replication = &self.server.replication;
+            replication.adopt(&crate::random::hex40(), None);
+            self.server.log.restart_at(0);
+        }
+        self.server.gates.set(Gates::LOADING, false);
+    }
 }
 
 /// Puts the copy in the place of the data.
@@ -123,13 +155,16 @@ fn install(
     announced: &Announced<'_>,
     db: DbIndex,
 ) -> Result<(), LinkError> {
-    let _stream = server.replication.stream_lock();
-    if !server.replication.is_current(announced.generation) {
-        return Err(LinkError::RoleChanged);
-    }
     // The files go on holding the old history until the new one can take its place.
     server.aof.suspend(server);
+    let stream = server.replication.stream_lock();
     let mut locked = Locked::everything(&server.keyspace);
+    if !server.replication.is_current(announced.generation) {
+        drop((locked, stream));
+        // The old history goes on here, and the files with it.
+        server.aof.after_full_sync(server);
+        return Err(LinkError::RoleChanged);
+    }
     keyspace.make_all();
     for (index, (db, shard)) in locked.shards_mut().enumerate() {
         let fresh = keyspace.database(db).shard(index % SHARDS);
@@ -140,7 +175,7 @@ fn install(
     Ok(())
 }
 
-/// Goes on in the primary's history.
+/// Goes on in the primary's history. The caller holds the stream's lock.
 fn begin_history(server: &Server, announced: &Announced<'_>, db: DbIndex) {
     server.replication.adopt(announced.replid, None);
     server.log.restart_at(announced.offset);
@@ -155,17 +190,15 @@ async fn take_commands(
     mark: &[u8],
     announced: &Announced<'_>,
 ) -> Result<DbIndex, LinkError> {
-    server.gates.set(Gates::LOADING, true);
-    server.aof.suspend(server);
-    flush_everything(server);
-    let result = apply_commands(server, dialogue, mark).await;
-    match &result {
-        Ok(db) => begin_history(server, announced, *db),
-        // What has arrived is no consistent state.
-        Err(_) => forget_history(server),
+    let replacing = Replacing::begin(server).await;
+    let db = apply_commands(server, dialogue, mark).await?;
+    let _stream = server.replication.stream_lock();
+    if !server.replication.is_current(announced.generation) {
+        return Err(LinkError::RoleChanged);
     }
-    server.gates.set(Gates::LOADING, false);
-    result
+    begin_history(server, announced, db);
+    replacing.done();
+    Ok(db)
 }
 
 async fn apply_commands(
@@ -209,13 +242,6 @@ async fn apply_commands(
         server.note_from_primary(n);
         input.append(&mut dialogue.buffer);
     }
-}
-
-/// Forgets data that is no state of any history, and the history with it.
-fn forget_history(server: &'static Server) {
-    flush_everything(server);
-    server.replication.adopt(&crate::random::hex40(), None);
-    server.log.restart_at(0);
 }
 
 fn flush_everything(server: &'static Server) {
