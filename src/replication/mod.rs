@@ -8,10 +8,9 @@
 //! acknowledgements come once a second and when `REPLCONF GETACK` asks.
 //!
 //! `state` is who this node is (role, replication ids); `primary` serves a replica's link,
-//! `send_copy` gives it a full copy,
+//! `send_copy` gives it a full copy of a snapshot that several may share (`shared_copy`);
 //! `replica` follows a primary; `handshake` is the dialogue that it begins with, `copy` and
-//! `copy_file` take the full copy that may come then;
-//! `failover` hands the role of a primary over; `standing` is what a replica knows of the
+//! `copy_file` take the full copy that may come then; `failover` hands the role of a primary over; `standing` is what a replica knows of the
 //! in-sync set.
 //!
 //! What must stay true: a replica's log holds the primary's bytes unchanged, so that offsets
@@ -25,14 +24,16 @@ mod latency;
 mod primary;
 mod replica;
 mod send_copy;
+mod shared_copy;
 mod standing;
 mod state;
 
 pub use failover::{
     FAILING_OVER, Failover, NO_STREAM, Phase, Plan, abort, begin, note_primary, take_over,
 };
-pub use primary::{consumer, serve_replica};
+pub use primary::serve_replica;
 pub use replica::{become_primary, become_replica};
+pub use shared_copy::Sharing;
 pub use standing::{Standing, priority, tell_replicas};
 pub use state::{LinkState, ReplicaLink, Replication, Role, Upstream, UpstreamState};
 

@@ -11,7 +11,6 @@ use crate::commit::{Acked, Event, LEVELS};
 use crate::net::{Client, ClientKind, Stream, Worker};
 use crate::protocol::{Args, Limits, Parsed, RequestReader};
 use crate::server::Server;
-use crate::snapshot;
 use crate::time::{Duration, Instant};
 use crate::write_log::ConsumerId;
 use bytes::{Buf, Bytes};
@@ -215,26 +214,17 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    fn new(server: &'static Server, at: u64) -> Self {
-        let (id, waker) = consumer(server, at);
+    /// Keeps the log from `at` on, and wakes whatever waker is stored when there is more.
+    pub(super) fn new(server: &'static Server, at: u64) -> Self {
+        let waker: Arc<Mutex<Option<Waker>>> = Arc::default();
+        let to_wake = Arc::clone(&waker);
+        let id = server.log.add_consumer(at, move || {
+            if let Some(waker) = &*to_wake.lock() {
+                waker.wake_by_ref();
+            }
+        });
         Cursor { server, id, waker }
     }
-
-    pub(super) fn from(server: &'static Server, (id, waker): snapshot::LogCursor) -> Self {
-        Cursor { server, id, waker }
-    }
-}
-
-/// Adds a consumer that wakes whatever waker is stored.
-pub fn consumer(server: &'static Server, at: u64) -> snapshot::LogCursor {
-    let waker: Arc<Mutex<Option<Waker>>> = Arc::default();
-    let to_wake = Arc::clone(&waker);
-    let id = server.log.add_consumer(at, move || {
-        if let Some(waker) = &*to_wake.lock() {
-            waker.wake_by_ref();
-        }
-    });
-    (id, waker)
 }
 
 impl Drop for Cursor {

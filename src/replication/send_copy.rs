@@ -8,12 +8,13 @@
 //! cursor keeps the log from there.
 
 use super::primary::Cursor;
+use super::shared_copy::{self, Kind};
 use super::state::{LinkState, ReplicaLink};
 use crate::dump_file;
 use crate::net::{Client, ClientKind, ReplicaHello, Stream};
 use crate::rdb::Target;
 use crate::server::Server;
-use crate::snapshot::{self, Chunks, Form};
+use crate::snapshot::{Chunks, Form};
 use crate::time::Duration;
 use bytes::Bytes;
 use std::fs::File;
@@ -44,14 +45,14 @@ pub(super) async fn full_sync(
 ) -> io::Result<Sent> {
     server.stats.full_syncs.fetch_add(1, Ordering::Relaxed);
     let hello = &client.replica;
-    let form = match link.pushes {
-        true => Form::Commands,
+    let (kind, form) = match link.pushes {
+        true => (Kind::Commands, Form::Commands),
         false => rdb_form(server, hello),
     };
-    let begin = snapshot::begin(server, "full resync", form);
+    let begin = shared_copy::begin(server, kind, form);
     let copy = keeping_alive(server, stream, begin).await?;
-    let offset = copy.offset;
-    let cursor = Cursor::from(server, copy.cursor);
+    let copy = copy.ok_or_else(|| io::Error::other("no snapshot could begin"))?;
+    let (offset, cursor) = (copy.offset, copy.cursor);
     *link.state.lock() = LinkState::SendSnapshot;
     tracing::info!(replica = %link.id, client = client.id, offset, "full resync begins");
     let mut task = Sending {
@@ -79,7 +80,7 @@ pub(super) async fn full_sync(
 }
 
 /// How a file for this replica is made.
-fn rdb_form(server: &Server, hello: &ReplicaHello) -> Form {
+fn rdb_form(server: &Server, hello: &ReplicaHello) -> (Kind, Form) {
     let mut form = dump_file::form(server, false);
     let version = server.config.current().replica_rdb_version;
     let version = version.unwrap_or_else(|| readable_by(hello));
@@ -90,7 +91,12 @@ fn rdb_form(server: &Server, hello: &ReplicaHello) -> Form {
     // Redis 7.0 ends itself when it meets a type that it does not know.
     form.strict = version < 12 && server.config.current().replica_rdb_version.is_none();
     form.without_keys = hello.without_keys;
-    Form::Rdb(Box::new(form))
+    let kind = Kind::Rdb {
+        version,
+        strict: form.strict,
+        without_keys: form.without_keys,
+    };
+    (kind, Form::Rdb(Box::new(form)))
 }
 
 /// The newest version of the format that a replica is known to read.

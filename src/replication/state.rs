@@ -2,6 +2,7 @@
 
 use super::failover::Failover;
 use super::latency::AckLatency;
+use super::shared_copy::Sharing;
 use super::standing::Standing;
 use crate::commit::AckLevel;
 use crate::time::Instant;
@@ -132,6 +133,8 @@ pub struct Replication {
     stream: Mutex<()>,
     /// The handing over of this node's role.
     pub failover: Failover,
+    /// Replicas that wait for a snapshot.
+    pub sharing: Sharing,
     /// What this node knows of the in-sync set as a replica.
     pub standing: Standing,
 }
@@ -156,6 +159,7 @@ impl Replication {
             asked_up_to: AtomicU64::new(0),
             stream: Mutex::new(()),
             failover: Failover::default(),
+            sharing: Sharing::default(),
             standing: Standing::default(),
         }
     }

@@ -30,4 +30,4 @@ mod tests;
 
 pub use binary::RdbForm;
 pub use sink::Form;
-pub use walker::{Chunks, Copy, Instant, LogCursor, Snapshots, begin, begin_with};
+pub use walker::{Chunks, Instant, Snapshots, begin_with};

@@ -5,30 +5,14 @@ use crate::execute::Gates;
 use crate::keyspace::{DbIndex, Keyspace, Locked, PreImage, SHARDS};
 use crate::server::Server;
 use crate::time::Duration;
-use crate::write_log::ConsumerId;
 use bytes::Bytes;
-use parking_lot::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::Waker;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
-
-/// A consumer of the log, and the waker that it wakes.
-pub type LogCursor = (ConsumerId, Arc<Mutex<Option<Waker>>>);
 
 /// The text of a snapshot, in order. It is whole when the channel ends without an error.
 pub type Chunks = mpsc::Receiver<Result<Bytes, String>>;
-
-/// A copy of the data, and a cursor on the stream that continues it.
-pub struct Copy {
-    /// The offset at which the copy was made.
-    pub offset: u64,
-    /// The copy.
-    pub chunks: Chunks,
-    /// Keeps the log from `offset` on.
-    pub cursor: LogCursor,
-}
 
 /// The instant of a snapshot, seen while all shards are locked.
 #[derive(Clone, Copy, Debug)]
@@ -73,21 +57,7 @@ impl Snapshots {
     }
 }
 
-/// Begins a snapshot with a cursor on the log at its instant. Waits for its turn first.
-pub async fn begin(server: &'static Server, purpose: &str, form: Form) -> Copy {
-    let (copy, chunks) = begin_with(server, purpose, form, |instant| {
-        let cursor = crate::replication::consumer(server, instant.offset);
-        (instant.offset, cursor)
-    })
-    .await;
-    Copy {
-        offset: copy.0,
-        chunks,
-        cursor: copy.1,
-    }
-}
-
-/// Begins a snapshot; `at_instant` runs while all shards are locked, before any later write.
+/// Begins a snapshot when it is its turn; `at_instant` runs while all shards are locked, before any later write.
 pub async fn begin_with<T>(
     server: &'static Server,
     purpose: &str,
