@@ -46,7 +46,8 @@ pub(super) fn bitfield(
         part.copy_from_slice(bytes.get(range.clone()).unwrap_or_default());
         step.field.put(part, new);
         write_at(ctx, found, range.start, part);
-        wrote = true;
+        // To write what was there is no change, as long as the string did not grow for it.
+        wrote |= grown || new != old;
         reply.int(match wanted {
             Wanted::Value(_) => old,
             Wanted::Sum(..) => new,

@@ -6,6 +6,7 @@ use crate::keyspace::{EntryRef, Shard, ValueRef};
 use crate::values::hash::HashRef;
 use crate::values::list::ListRef;
 use crate::values::set::SetRef;
+use crate::values::sorted_set::SortedSetRef;
 use std::collections::BTreeMap;
 
 /// Exact in small databases, scaled up from a sample in large ones: nothing is counted when
@@ -90,8 +91,9 @@ fn size_of_value(value: ValueRef<'_>) -> Option<(&'static str, usize)> {
         ValueRef::SetInts(bytes) => ("set", SetRef::Ints(bytes).len()),
         ValueRef::SetPacked(bytes) => ("set", SetRef::Packed(bytes).len()),
         ValueRef::SetTable(set) => ("set", set.len()),
+        ValueRef::SortedSetPacked(bytes) => ("zset", SortedSetRef::Packed(bytes).len()),
         ValueRef::SortedSet(set) => ("zset", set.len()),
-        _ => return None,
+        ValueRef::Stream(_) => return None,
     })
 }
 
