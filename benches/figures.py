@@ -26,6 +26,10 @@ TITLES = {
     "6": "One connection, synchronous; without and with distance",
     "7": "appendfsync always, 50 connections",
     "8": "Bytes per key",
+    "9": "A snapshot under writes",
+    "10": "A full resynchronisation under writes",
+    "11": "Restart",
+    "13": "Scripts and transactions; 50 connections",
 }
 
 
@@ -147,7 +151,7 @@ def report(rows: dict[str, Row]) -> str:
     lines += ["## Goals missed", ""] + (missed + absent or ["None."]) + [""]
     if EXPLAINED.exists():
         lines += [EXPLAINED.read_text().strip(), ""]
-    for name, row in sorted(rows.items()):
+    for name, row in sorted(rows.items(), key=lambda row: int(row[0])):
         lines += [f"## Row {name}: {TITLES[name]}", ""]
         lines += table(row) if row.figures else ["Not measured."]
         lines += [""] + [f"- {note}" for note in row.notes] + ([""] if row.notes else [])

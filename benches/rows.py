@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import kinds
+from file_rows import FileRows
 from figures import OURS, Figure, Row
 from servers import REPOSITORY, Failed, Kind, Pair, Server, peers
 
@@ -19,8 +20,10 @@ TOOL = REPOSITORY / "target/release/lockstep"
 FIXED_RATE = 10_000
 
 
-class Run:
+class Run(FileRows):
     """The options of a run and the row being measured."""
+
+    tool = TOOL
 
     def __init__(self, options: Namespace):
         self.options = options
@@ -71,9 +74,8 @@ class Run:
 
     def load(self, port: int, workload: str, n: int, *more: str) -> dict:
         """One run of the generator; error replies make it fail."""
-        command = [str(TOOL), "bench", "--port", str(port), "--workload", workload, "--json", *more]
-        if n:
-            command += ["-n", str(n)]
+        command = [str(TOOL), "bench", "--port", str(port), "--workload", workload, "--json",
+                   *(["-n", str(n)] if n else []), *more]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         if done.returncode:
             raise Failed(f"{' '.join(command[1:])}: {done.stderr.strip()}")
@@ -102,7 +104,7 @@ class Run:
     def compare(self, what: str, servers: dict, workload, n: int, more=(), cpu_goal=None, rate_goal=None) -> None:
         """CPU, rate and latency at saturation."""
         if self.options.seconds:
-            n, more = 0, (*more, "--seconds", str(self.options.seconds))
+            n, more = 0, ("--seconds", str(self.options.seconds), *more)
 
         def measure(name, server):
             before = server.cpu_seconds()
@@ -259,6 +261,22 @@ class Run:
         if there != keys:
             raise Failed(f"{there} keys after writing {keys}")
         return (used() - used_before) / units, (server.rss_bytes() - rss_before) / units
+
+
+    def row_13(self) -> None:
+        servers = self.started(Server)
+        try:
+            script = "return redis.call('SET', KEYS[1], ARGV[1])"
+            digests = {server.command("SCRIPT", "LOAD", script) for server in servers.values()}
+            if len(digests) != 1:
+                raise Failed(f"the digest of a script is {digests}")
+            call = ["--", "EVALSHA", digests.pop(), "1", "__key__", "__value__"]
+            self.compare("EVALSHA of one SET", servers, lambda _: "custom", self.scale(200_000), call, 1.0)
+            self.compare("EVALSHA of one SET, pipeline 16", servers, lambda _: "custom", self.scale(500_000),
+                         ["-P", "16", *call], 1.0)
+            self.compare("MULTI, five SET, EXEC", servers, lambda _: "multi", self.scale(100_000), (), 1.0)
+        finally:
+            stop(servers)
 
 
 def synchronous(name: str) -> str:
