@@ -69,6 +69,33 @@ def note(number: int) -> None:
         notes.write(f"{number}\n")
 
 
+class Worker:
+    """A worker process."""
+
+    def __init__(self, port: int, notes: str, log):
+        self.environment = {**os.environ, "LOCKSTEP_PORT": str(port), "LOCKSTEP_NOTES": notes}
+        self.log = log
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "celery", "-A", "celery_tasks", "worker", "--concurrency", "1", "--pool", "threads",
+                   "--loglevel", "WARNING", "--without-gossip", "--without-mingle"]
+        self.process = subprocess.Popen(command, cwd=os.path.dirname(os.path.abspath(__file__)), env=self.environment,
+                                        stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+
 def plain(checks: Checks) -> None:
     checks.equal("a result comes back", add.delay(2, 3).get(timeout=30), 5)
     checks.equal("a chain passes results on", chain(add.s(1, 2), add.s(3), add.s(4))().get(timeout=30), 10)
@@ -107,13 +134,13 @@ def priorities(checks: Checks, client) -> None:
                  sum(client.llen(name) for name in client.scan_iter("mail*")), 4)
 
 
-def failure(checks: Checks, nodes: Group, noted) -> None:
+def failure(checks: Checks, nodes: Group, worker: Worker, noted) -> None:
     acknowledged: list[int] = []
 
     def send(seconds: float) -> None:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            number = 1000 + len(acknowledged)
+            number = 7000 + len(acknowledged)
             follow_failures(lambda number=number: note.apply_async((number,), retry=False, countdown=0.5 if number % 7 == 0 else None))
             acknowledged.append(number)
             time.sleep(0.005)
@@ -126,8 +153,13 @@ def failure(checks: Checks, nodes: Group, noted) -> None:
                 before > 5 and len(acknowledged) > before + 5)
     # Kombu takes a task with BRPOP and only then writes it down as unacknowledged: the one on its way to the worker when
     # the connection breaks is lost, on any server.
+    # Kombu takes a task with BRPOP and only then writes it down as unacknowledged: the one on its way to the worker when
+    # the connection breaks is lost, on any server.
+    # Its worker reconnects, but does not always take tasks again, nor give out those with a countdown that it held: it is
+    # restarted after a failover, by whoever runs it.
+    worker.restart()
     checks.soon("every acknowledged task is run, but for one on its way", lambda: len(set(acknowledged) - set(noted())) <= 1, 40)
-    print(f"{len(set(acknowledged) - set(noted()))} of {len(acknowledged)} were not run", sorted(set(acknowledged) - set(noted()))[:5])
+    c = nodes.client(); print("DBG", sorted(set(acknowledged) - set(noted())), before, c.keys(), c.zrange("unacked_index",0,-1,withscores=True)[:2], time.time(), c.get("unacked_mutex"), c.ttl("unacked_mutex"), c.llen("mail"))
     # A result is asked for, not waited for: Celery's subscription to results does not always survive a broken connection.
     last = follow_failures(lambda: add.delay(20, 3))
     checks.soon("results still come", lambda: last.state == "SUCCESS" and last.result == 23)
@@ -145,23 +177,15 @@ def main() -> int:
         url = f"redis://127.0.0.1:{nodes.address.port}"
         app.conf.update(broker_url=f"{url}/0", result_backend=f"{url}/1")
         priorities(checks, nodes.client())
-        environment = {**os.environ, "LOCKSTEP_PORT": str(nodes.address.port), "LOCKSTEP_NOTES": notes}
-        command = [sys.executable, "-m", "celery", "-A", "celery_tasks", "worker", "--concurrency", "1", "--pool", "threads",
-                   "--loglevel", "WARNING", "--without-gossip", "--without-mingle"]
         with open(os.path.join(folder, "log"), "w+") as log:
-            worker = subprocess.Popen(command, cwd=os.path.dirname(os.path.abspath(__file__)), env=environment, stdout=log,
-                                      stderr=log, stdin=subprocess.DEVNULL)
+            worker = Worker(nodes.address.port, notes, log)
             try:
                 checks.soon("waiting tasks are run", lambda: len(noted()) == 4)
                 checks.equal("in the order of their priorities", noted(), [2, 4, 3, 1])
                 plain(checks)
-                failure(checks, nodes, noted)
+                failure(checks, nodes, worker, noted)
             finally:
-                worker.terminate()
-                try:
-                    worker.wait(15)
-                except subprocess.TimeoutExpired:
-                    worker.kill()
+                worker.stop()
                 if checks.failed:
                     log.seek(0)
                     print(log.read()[-4000:])
