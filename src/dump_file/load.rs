@@ -1,8 +1,9 @@
 //! Reading a file into the keyspace.
 
 use crate::execute::{Settings, created, with_frequency, with_idle};
-use crate::keyspace::{DbIndex, Entry, Keyspace, Locked, shard_of};
+use crate::keyspace::{DbIndex, Entry, Keyspace, Libraries, Locked, shard_of};
 use crate::rdb::{self, FileReader, Item, Key, Problem, RdbError};
+use crate::scripting::read_library;
 use crate::server::Server;
 use crate::time::{self, Instant, UnixMs};
 use std::fs::File;
@@ -31,14 +32,14 @@ pub enum LoadError {
 }
 
 /// What a file held.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Loaded {
     /// Keys that were put into the keyspace.
     pub keys: u64,
     /// Keys that had expired and were left out.
     pub expired: u64,
-    /// Libraries of functions, which nothing here can run.
-    pub functions: u64,
+    /// Libraries of functions.
+    pub libraries: Libraries,
     /// Where in which history the file stands, if it says so.
     pub position: Option<(String, u64)>,
     /// The database that the stream has selected there.
@@ -97,6 +98,7 @@ pub fn load_locked(
     match loaded {
         Ok(loaded) => {
             server.dump_file.loaded(loaded.keys, loaded.expired);
+            server.keyspace.functions.replace(loaded.libraries);
             Ok(())
         }
         Err(error) => Err(LoadError::Content { path, error }),
@@ -158,7 +160,7 @@ pub fn load_beside<R: Read>(
         now,
         expired,
     };
-    load_items(reader, &rules, |db, entry| {
+    let loaded = load_items(reader, &rules, |db, entry| {
         let key = entry.view().key();
         let hash = crate::hash::hash(key);
         let index = shard_of(hash);
@@ -169,7 +171,9 @@ pub fn load_beside<R: Read>(
         }
         shard.insert_entry(hash, entry, now);
         true
-    })
+    })?;
+    keyspace.functions.replace(loaded.libraries.clone());
+    Ok(loaded)
 }
 
 /// How keys are taken from a file.
@@ -199,19 +203,21 @@ pub fn load_items<R: Read>(
         match item {
             Item::Aux(name, value) => facts.note(&name, &value),
             Item::Sizes(..) => {}
-            Item::Function(_) => loaded.functions += 1,
+            Item::Function(code) => take_library(&code, reader.offset(), &mut loaded)?,
             Item::Key(key) => take_key(key, rules, &mut loaded, &mut put)?,
         }
-    }
-    if loaded.functions > 0 {
-        tracing::warn!(
-            libraries = loaded.functions,
-            "the RDB file holds functions, which are left out"
-        );
     }
     loaded.position = facts.replid.zip(facts.offset);
     loaded.selected = facts.selected.filter(|db| db.0 < rules.databases);
     Ok(loaded)
+}
+
+fn take_library(code: &[u8], offset: u64, loaded: &mut Loaded) -> Result<(), RdbError> {
+    let fault = |what| RdbError { offset, what };
+    let library =
+        read_library(code, None).map_err(|why| fault(Problem::Library(why.text().into_owned())))?;
+    let joined = loaded.libraries.add(library, false);
+    joined.map_err(|_| fault(Problem::Duplicate("a library or function")))
 }
 
 fn take_key(

@@ -1,8 +1,9 @@
 //! Making the file from a snapshot.
 
-use crate::keyspace::Locked;
+use crate::keyspace::{Libraries, Locked};
 use crate::rdb::{
-    Checksum, KeyForm, Target, Usage, put_end, put_head, put_key, put_select, put_string,
+    Checksum, KeyForm, Target, Usage, put_end, put_function, put_head, put_key, put_select,
+    put_string,
 };
 use crate::server::{COMPATIBLE_VERSION, Server};
 use crate::snapshot::{self, Chunks, Form, RdbForm};
@@ -126,7 +127,8 @@ pub fn save_locked(server: &Server, locked: &Locked<'_>) -> Result<(), String> {
     let config = server.config.current();
     let path = config.dir.join(&config.dbfilename);
     let temporary = config.dir.join(format!("temp-{}.rdb", std::process::id()));
-    let bytes = encode(locked, &form(server, false));
+    let libraries = server.keyspace.functions.get();
+    let bytes = encode(locked, &libraries, &form(server, false));
     let written = File::create(&temporary).and_then(|mut file| {
         file.write_all(&bytes)?;
         file.sync_all()
@@ -137,9 +139,12 @@ pub fn save_locked(server: &Server, locked: &Locked<'_>) -> Result<(), String> {
 }
 
 /// A file of everything that is locked, in memory.
-fn encode(locked: &Locked<'_>, form: &RdbForm) -> Vec<u8> {
+fn encode(locked: &Locked<'_>, libraries: &Libraries, form: &RdbForm) -> Vec<u8> {
     let mut out = Vec::new();
     put_head(&mut out, form.keys.target, &form.facts);
+    for library in libraries.iter() {
+        put_function(&mut out, &library.code, form.keys.target);
+    }
     let mut selected = None;
     for (db, shard) in locked.shards() {
         for entry in shard.entries() {

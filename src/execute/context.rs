@@ -13,7 +13,8 @@ use super::view::{StringRef, as_hash, as_list, as_set, as_sorted_set, as_stream,
 use crate::config::NotifyClass;
 use crate::hash::hash;
 use crate::keyspace::{
-    DbIndex, Entry, EntryRef, Inline, Kind, Locked, Object, Payload, ValueRef, WatchFlag, shard_of,
+    DbIndex, Entry, EntryRef, Functions, Inline, Kind, Locked, Object, Payload, ValueRef,
+    WatchFlag, shard_of,
 };
 use crate::protocol::WireError;
 use crate::rdb::Target;
@@ -136,6 +137,7 @@ pub(super) enum Met {
 /// What a read command sees.
 pub struct ReadContext<'a> {
     pub(super) locked: &'a Locked<'static>,
+    pub(super) functions: &'a Functions,
     pub(super) db: DbIndex,
     pub(super) now: UnixMs,
     pub(super) settings: &'a Settings,
@@ -375,6 +377,7 @@ pub enum Expiry {
 /// What a write command sees.
 pub struct WriteContext<'a> {
     pub(super) locked: &'a mut Locked<'static>,
+    pub(super) functions: &'a Functions,
     pub(super) db: DbIndex,
     pub(super) now: UnixMs,
     pub(super) settings: &'a Settings,

@@ -147,7 +147,8 @@ pub fn dispatch(
         Handler::Read(handler) => {
             let locked = run::lock(batch.server, spec, args, client.db, batch.scratch);
             let Some(mut locked) = locked else {
-                return refuse(batch, client, Some(command), &errors::BUSY_SCRIPT, reply);
+                let busy = batch.server.scripts.busy_error();
+                return refuse(batch, client, Some(command), &busy, reply);
             };
             let frame = frame(batch, client);
             let result = run::read(&frame, handler, args, &mut locked, batch.scratch, reply);
@@ -170,7 +171,8 @@ pub fn dispatch(
         Handler::Write(handler) => {
             let locked = run::lock(batch.server, spec, args, client.db, batch.scratch);
             let Some(mut locked) = locked else {
-                return refuse(batch, client, Some(command), &errors::BUSY_SCRIPT, reply);
+                let busy = batch.server.scripts.busy_error();
+                return refuse(batch, client, Some(command), &busy, reply);
             };
             let frame = frame(batch, client);
             let writes = spec.flags.contains(Flags::WRITE);
@@ -468,7 +470,7 @@ fn node_gates(
         return Err(errors::MASTER_DOWN);
     }
     if gates & Gates::BUSY != 0 && !runs_while_busy(command.spec, client) {
-        return Err(errors::BUSY_SCRIPT);
+        return Err(server.scripts.busy_error());
     }
     if gates & Gates::LOADING != 0 && !flags.contains(Flags::LOADING) {
         return Err(errors::LOADING);

@@ -111,6 +111,7 @@ impl Fixture {
         let mut effects = EffectBuf::default();
         let mut context = WriteContext {
             locked: &mut locked,
+            functions: &self.keyspace.functions,
             db,
             now: self.now,
             settings: &self.settings,

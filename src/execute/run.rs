@@ -185,6 +185,7 @@ pub(super) fn read(
     let result = {
         let context = ReadContext {
             locked: &*locked,
+            functions: &frame.server.keyspace.functions,
             db: frame.db,
             now: frame.now,
             settings: frame.settings,
@@ -239,6 +240,7 @@ pub(super) fn write_context<'a>(
 ) -> WriteContext<'a> {
     WriteContext {
         locked,
+        functions: &frame.server.keyspace.functions,
         db: frame.db,
         now: frame.now,
         settings: frame.settings,

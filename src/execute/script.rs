@@ -59,6 +59,8 @@ pub struct ScriptRun {
     everything: bool,
     /// Whether a command has written.
     wrote: bool,
+    /// The offset of the libraries, at most.
+    loaded_at: u64,
     /// The client that runs it, if it tracks what it reads.
     reader: Option<u64>,
     /// The reply of the last command.
@@ -99,6 +101,7 @@ impl ScriptRun {
             inside_exec,
             everything: everything || inside_exec,
             wrote: false,
+            loaded_at: 0,
             reader: events::reader(context.client),
             out: OutBuf::default(),
         };
@@ -108,6 +111,13 @@ impl ScriptRun {
         }
         run.client.db = db;
         run
+    }
+
+    /// Says that what runs comes from a library: the reply shows it, and must not be sent
+    /// before the library is committed. Loading it has stamped every shard.
+    pub fn depends_on_libraries(&mut self) {
+        let shards = self.locked.shards().map(|(_, shard)| shard.last_write);
+        self.loaded_at = shards.min().unwrap_or(0);
     }
 
     /// Whether a command of the script has changed something: it cannot be stopped any more.
@@ -143,7 +153,8 @@ impl ScriptRun {
             .iter()
             .map(|(db, shard)| self.locked.shard(*db, *shard).last_write)
             .max();
-        context.done.offset = context.done.offset.max(newest.unwrap_or(0));
+        let newest = newest.unwrap_or(0).max(self.loaded_at);
+        context.done.offset = context.done.offset.max(newest);
         let frame = frame(self.server, &self.settings, self.db, self.now);
         self.scratch.effects.clear();
         run::tell(&frame, &mut self.locked, &mut self.scratch, written);

@@ -193,7 +193,7 @@ pub fn exec(context: &mut SessionContext<'_>, reply: &mut Reply<'_>) -> Result<(
     let queue = std::mem::take(&mut transaction.queue);
     let Some(mut locked) = lock_all(context, &queue) else {
         context.client.transaction.end(context.server);
-        return Err(errors::BUSY_SCRIPT);
+        return Err(context.server.scripts.busy_error());
     };
     if role_has_changed(context) {
         drop(locked);

@@ -1,6 +1,7 @@
 //! Values seen in place, by type.
 
-use crate::keyspace::ValueRef;
+use super::context::{ReadContext, WriteContext};
+use crate::keyspace::{Functions, ValueRef};
 use crate::protocol::{Reply, WireError, errors};
 use crate::values::hash::HashRef;
 use crate::values::list::ListRef;
@@ -133,3 +134,17 @@ pub(super) fn as_stream(value: ValueRef<'_>) -> Result<&Stream, WireError> {
 
 /// From this length on a reply sends a large string from where it lies.
 const SHARE_FROM: usize = 16 * 1024;
+
+impl<'a> ReadContext<'a> {
+    /// The libraries of functions.
+    pub fn functions(&self) -> &'a Functions {
+        self.functions
+    }
+}
+
+impl<'a> WriteContext<'a> {
+    /// The libraries of functions; to be changed only if the command locks everything.
+    pub fn functions(&self) -> &'a Functions {
+        self.functions
+    }
+}

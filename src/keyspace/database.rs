@@ -1,5 +1,6 @@
 //! Databases and the whole keyspace.
 
+use super::libraries::Functions;
 use super::shard::Shard;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -53,6 +54,8 @@ pub struct Keyspace {
     epoch: std::sync::atomic::AtomicU8,
     /// Whether shards note which keys change.
     notes_changes: Arc<AtomicBool>,
+    /// Libraries of functions.
+    pub functions: Functions,
     /// Keys that expired, for `INFO stats`.
     pub expired_keys: AtomicU64,
     /// Hash fields that expired, for `INFO stats`.
@@ -66,6 +69,7 @@ impl Keyspace {
             databases: (0..databases.max(1)).map(|_| OnceLock::new()).collect(),
             epoch: std::sync::atomic::AtomicU8::new(0),
             notes_changes: Arc::default(),
+            functions: Functions::default(),
             expired_keys: AtomicU64::new(0),
             expired_fields: AtomicU64::new(0),
         }

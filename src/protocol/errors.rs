@@ -156,6 +156,7 @@ texts! {
     /// A script has been running for longer than `busy-reply-threshold`.
     BUSY_SCRIPT = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
     /// SCRIPT KILL of a script that has written.
+    BUSY_FUNCTION = "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
     UNKILLABLE = "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.";
     /// The data is still being loaded.
     LOADING = "LOADING Redis is loading the dataset in memory";

@@ -39,6 +39,9 @@ pub enum Problem {
     /// The bytes break a rule of the format.
     #[error("{0}")]
     Malformed(&'static str),
+    /// A library of functions cannot be loaded.
+    #[error("a library of functions: {0}")]
+    Library(String),
     /// The checksum does not fit the bytes.
     #[error("wrong checksum: expected {expected:016x}, the data has {found:016x}")]
     Checksum {

@@ -19,6 +19,7 @@ mod codes;
 mod error;
 mod file;
 mod frame;
+mod functions;
 mod lzf;
 mod object;
 mod packs;
@@ -38,6 +39,7 @@ pub use checksum::Checksum;
 pub use error::{Problem, RdbError};
 pub use file::{FileReader, Item, Key, is_head};
 pub use frame::{KeyForm, Usage, needed_version, put_end, put_head, put_key, put_select};
+pub use functions::{FunctionsError, put_function, read_functions, write_functions};
 pub use payload::{PayloadError, read_payload, write_payload};
 pub use stream_node::each_entry;
 pub use value::{

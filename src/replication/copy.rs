@@ -11,7 +11,7 @@ use super::copy_file::receive;
 use super::handshake::Dialogue;
 use super::replica::{LinkError, close_links};
 use crate::execute::{Applier, Gates};
-use crate::keyspace::{DbIndex, Keyspace, Locked, SHARDS};
+use crate::keyspace::{DbIndex, Keyspace, Libraries, Locked, SHARDS};
 use crate::protocol::{Limits, Parsed, RequestReader};
 use crate::pubsub::Outbox;
 use crate::server::Server;
@@ -171,6 +171,8 @@ fn install(
         let old = shard.take_keys(&mut fresh.lock());
         server.free_later(Box::new(old));
     }
+    let libraries = keyspace.functions.get();
+    server.keyspace.functions.replace((*libraries).clone());
     begin_history(server, announced, db);
     Ok(())
 }
@@ -249,6 +251,7 @@ fn flush_everything(server: &'static Server) {
     for (_, shard) in locked.shards_mut() {
         server.free_later(Box::new(shard.flush()));
     }
+    server.keyspace.functions.replace(Libraries::default());
 }
 
 /// Bytes of the mark at the end of a copy.

@@ -1,8 +1,8 @@
 //! The table `redis`.
 
 use super::convert::to_lua;
-use super::engine::Current;
 use super::errors::{CommandError, Killed, ScriptError, is_killed, place, raise, text_of};
+use super::sandbox::{Current, Kind};
 use crate::commands::table;
 use crate::number::{format_double, format_g};
 use crate::protocol::OwnedArgs;
@@ -10,8 +10,8 @@ use mlua::{Lua, MultiValue, Result, Table, Value};
 use sha1::{Digest as _, Sha1};
 use std::rc::Rc;
 
-/// Makes the table, and what the prelude needs of the host.
-pub fn redis(lua: &Lua, current: &Rc<Current>) -> Result<Table> {
+/// Makes the table as scripts see it, or functions.
+pub fn redis(lua: &Lua, current: &Rc<Current>, kind: Kind) -> Result<Table> {
     let redis = lua.create_table()?;
     for (name, raises) in [("call", true), ("pcall", false)] {
         let current = Rc::clone(current);
@@ -31,10 +31,11 @@ pub fn redis(lua: &Lua, current: &Rc<Current>) -> Result<Table> {
     redis.raw_set("error_reply", lua.create_function(error_reply)?)?;
     redis.raw_set("status_reply", lua.create_function(status_reply)?)?;
     redis.raw_set("sha1hex", lua.create_function(sha1hex)?)?;
-    redis.raw_set("log", lua.create_function(log)?)?;
-    redis.raw_set("breakpoint", lua.create_function(|_, ()| Ok(false))?)?;
-    redis.raw_set("debug", lua.create_function(|_, _: MultiValue| Ok(()))?)?;
-    redis.raw_set("replicate_commands", lua.create_function(|_, ()| Ok(true))?)?;
+    if kind == Kind::Scripts {
+        redis.raw_set("breakpoint", lua.create_function(|_, ()| Ok(false))?)?;
+        redis.raw_set("debug", lua.create_function(|_, _: MultiValue| Ok(()))?)?;
+        redis.raw_set("replicate_commands", lua.create_function(|_, ()| Ok(true))?)?;
+    }
     redis.raw_set("set_repl", lua.create_function(set_repl)?)?;
     redis.raw_set("acl_check_cmd", lua.create_function(acl_check_cmd)?)?;
     let choosing = Rc::clone(current);
@@ -42,22 +43,32 @@ pub fn redis(lua: &Lua, current: &Rc<Current>) -> Result<Table> {
         "setresp",
         lua.create_function(move |lua, args: MultiValue| setresp(lua, &choosing, args))?,
     )?;
-    for (name, level) in [
-        ("LOG_DEBUG", 0),
-        ("LOG_VERBOSE", 1),
-        ("LOG_NOTICE", 2),
-        ("LOG_WARNING", 3),
+    for (name, flag) in [
         ("REPL_NONE", 0),
         ("REPL_AOF", 1),
         ("REPL_SLAVE", 2),
         ("REPL_REPLICA", 2),
         ("REPL_ALL", 3),
+    ] {
+        redis.raw_set(name, flag)?;
+    }
+    log_and_version(lua, &redis)?;
+    Ok(redis)
+}
+
+/// What libraries see of the table even while they are loaded.
+pub fn log_and_version(lua: &Lua, redis: &Table) -> Result<()> {
+    redis.raw_set("log", lua.create_function(log)?)?;
+    for (name, value) in [
+        ("LOG_DEBUG", 0),
+        ("LOG_VERBOSE", 1),
+        ("LOG_NOTICE", 2),
+        ("LOG_WARNING", 3),
         ("REDIS_VERSION_NUM", VERSION_NUMBER),
     ] {
-        redis.raw_set(name, level)?;
+        redis.raw_set(name, value)?;
     }
-    redis.raw_set("REDIS_VERSION", crate::server::COMPATIBLE_VERSION)?;
-    Ok(redis)
+    redis.raw_set("REDIS_VERSION", crate::server::COMPATIBLE_VERSION)
 }
 
 /// The functions with which the prelude looks at errors.

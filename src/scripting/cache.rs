@@ -1,10 +1,11 @@
 //! The texts of scripts, by their SHA-1.
 
+use super::sandbox::{Kind, RunningFunction};
 use super::shebang::Shebang;
 use crate::execute::Gates;
-use crate::protocol::WireError;
+use crate::protocol::{WireError, errors};
 use crate::time::Duration;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use sha1::{Digest as _, Sha1};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,12 +34,18 @@ impl Script {
 
     /// The text that Lua compiles: the first line is blank if it is a shebang line.
     pub fn code(&self) -> Vec<u8> {
-        if !self.body.starts_with(b"#!") {
-            return self.body.to_vec();
-        }
-        let end = self.body.iter().position(|byte| *byte == b'\n');
-        self.body[end.unwrap_or(self.body.len())..].to_vec()
+        code_of(&self.body)
     }
+}
+
+/// The text without its first line if that is a shebang line; the line's end stays, so that
+/// the numbers of the others are right.
+pub fn code_of(body: &[u8]) -> Vec<u8> {
+    if !body.starts_with(b"#!") {
+        return body.to_vec();
+    }
+    let end = body.iter().position(|byte| *byte == b'\n');
+    body[end.unwrap_or(body.len())..].to_vec()
 }
 
 /// All scripts of the server.
@@ -50,12 +57,18 @@ pub struct Scripts {
     bytes: AtomicU64,
     /// Memory of the interpreters, the last that each has reported.
     pub interpreter_bytes: AtomicU64,
-    /// Set by `SCRIPT KILL` for the script that runs.
+    /// The same for those of functions.
+    pub function_bytes: AtomicU64,
+    /// Set by `SCRIPT KILL` or `FUNCTION KILL` for the script that runs.
     pub kill: AtomicBool,
     /// Whether the script that runs has written.
     pub has_written: AtomicBool,
     /// How many scripts have been running for longer than `busy-reply-threshold`.
     slow: AtomicUsize,
+    /// How many of them are functions.
+    slow_functions: AtomicUsize,
+    /// The function among them that became slow last.
+    slow_function: Mutex<Option<RunningFunction>>,
     /// How many scripts run.
     running: AtomicUsize,
 }
@@ -112,20 +125,62 @@ impl Scripts {
         self.running.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Says that a script has been running for too long.
-    pub fn becomes_slow(&self, gates: &Gates) {
+    /// Says that a script has been running for too long, or a function.
+    pub fn becomes_slow(&self, function: Option<RunningFunction>, gates: &Gates) {
+        if function.is_some() {
+            *self.slow_function.lock() = function;
+            self.slow_functions.fetch_add(1, Ordering::AcqRel);
+        }
         self.kill.store(false, Ordering::Release);
         self.slow.fetch_add(1, Ordering::AcqRel);
         gates.set(Gates::BUSY, true);
     }
 
-    /// Says that a script has ended, and whether it was slow.
-    pub fn ends(&self, was_slow: bool, gates: &Gates) {
+    /// Says that a script has ended, and what it was if it was slow.
+    pub fn ends(&self, was_slow: Option<Kind>, gates: &Gates) {
         self.running.fetch_sub(1, Ordering::AcqRel);
-        if was_slow && self.slow.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if was_slow == Some(Kind::Functions) {
+            self.slow_functions.fetch_sub(1, Ordering::AcqRel);
+            *self.slow_function.lock() = None;
+        }
+        if was_slow.is_some() && self.slow.fetch_sub(1, Ordering::AcqRel) == 1 {
             gates.set(Gates::BUSY, false);
             self.kill.store(false, Ordering::Release);
         }
+    }
+
+    /// The function that has been running for too long.
+    pub fn slow_function(&self) -> Option<RunningFunction> {
+        self.slow_function.lock().clone()
+    }
+
+    /// What clients are told while a script has been running for too long.
+    pub fn busy_error(&self) -> WireError {
+        match self.slow_functions.load(Ordering::Acquire) {
+            0 => errors::BUSY_SCRIPT,
+            _ => errors::BUSY_FUNCTION,
+        }
+    }
+
+    /// `SCRIPT KILL` and `FUNCTION KILL`.
+    ///
+    /// # Errors
+    /// When none of the kind is slow, or it has written.
+    pub fn kill_slow(&self, kind: Kind) -> Result<(), WireError> {
+        if !self.is_slow() {
+            return Err(WireError::fixed(
+                "NOTBUSY No scripts in execution right now.",
+            ));
+        }
+        if self.has_written.load(Ordering::Acquire) {
+            return Err(errors::UNKILLABLE);
+        }
+        let functions = self.slow_functions.load(Ordering::Acquire) > 0;
+        if functions != (kind == Kind::Functions) {
+            return Err(self.busy_error());
+        }
+        self.kill.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Whether a script runs.

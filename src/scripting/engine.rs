@@ -1,74 +1,80 @@
-//! One interpreter a worker, and the execution of a script in it.
+//! The interpreters of a worker, and the execution of scripts and functions in them.
 
-use super::api;
+use super::api::described;
 use super::cache::{Script, Sha};
 use super::convert::write_reply;
-use super::errors::{Killed, ScriptError};
-use super::shebang::ScriptFlags;
-use super::{bits, json, msgpack, structs};
+use super::errors::{ScriptError, text_of_syntax};
+use super::library::functions_of;
+use super::sandbox::{Kind, Sandbox};
+use super::shebang::{ScriptFlags, Shebang};
 use crate::execute::{Gates, ScriptRules, ScriptRun, SessionContext};
+use crate::keyspace::{FunctionInfo, Library};
 use crate::net::Client;
 use crate::protocol::{Args, Reply, WireError, errors};
 use crate::server::{CommandCounts, Server};
-use crate::time::{Duration, Instant};
-use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value, VmState};
-use std::cell::{Cell, RefCell};
+use mlua::{Function, Table, Value};
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// What the functions that scripts call share with the engine.
-pub struct Current {
-    /// The script that runs.
-    pub run: RefCell<Option<ScriptRun>>,
-    /// The protocol in which it wants replies.
-    pub resp3: Cell<bool>,
-    killed: Cell<bool>,
-    slow: Cell<bool>,
-    started: Cell<Instant>,
-    last_turn: Cell<Instant>,
+/// What is to run.
+pub enum Program {
+    /// A script.
+    Script(Arc<Script>),
+    /// A function of a library, by its index there.
+    Function(Arc<Library>, usize),
 }
 
-impl Current {
-    fn new() -> Self {
-        Current {
-            run: RefCell::new(None),
-            resp3: Cell::new(false),
-            killed: Cell::new(false),
-            slow: Cell::new(false),
-            started: Cell::new(Instant::now()),
-            last_turn: Cell::new(Instant::now()),
+impl Program {
+    fn kind(&self) -> Kind {
+        match self {
+            Program::Script(_) => Kind::Scripts,
+            Program::Function(..) => Kind::Functions,
         }
     }
 
-    fn begins(&self, run: ScriptRun) {
-        run.server.scripts.begins();
-        *self.run.borrow_mut() = Some(run);
-        self.resp3.set(false);
-        self.killed.set(false);
-        self.slow.set(false);
-        let now = Instant::now();
-        self.started.set(now);
-        self.last_turn.set(now);
+    /// What it declares. A function declares by its nature, if only that it has no flags.
+    fn shebang(&self) -> Shebang {
+        match self {
+            Program::Script(script) => script.shebang,
+            Program::Function(library, index) => Shebang {
+                declared: true,
+                flags: info(library, *index)
+                    .map(|info| ScriptFlags::from_bits_truncate(info.flags))
+                    .unwrap_or_default(),
+            },
+        }
     }
 
-    fn ends(&self) -> Option<ScriptRun> {
-        let run = self.run.borrow_mut().take()?;
-        run.server.scripts.ends(self.slow.get(), &run.server.gates);
-        Some(run)
+    fn locks_everything(&self) -> bool {
+        match self {
+            Program::Script(script) => script.everything,
+            Program::Function(library, _) => library.everything,
+        }
     }
 
-    /// Whether the script that runs was ended from outside.
-    pub fn is_killed(&self) -> bool {
-        self.killed.get()
+    /// By what name errors call it.
+    fn name(&self) -> String {
+        match self {
+            Program::Script(script) => script.hex(),
+            Program::Function(library, index) => info(library, *index)
+                .map(|info| String::from_utf8_lossy(&info.name).into_owned())
+                .unwrap_or_default(),
+        }
     }
+}
+
+fn info(library: &Library, index: usize) -> Option<&FunctionInfo> {
+    library.functions.get(index)
 }
 
 /// A script to run.
 pub struct Call<'a> {
-    /// The script.
-    pub script: Arc<Script>,
+    /// The script or function.
+    pub program: Program,
+    /// The whole command.
+    pub command: Args<'a>,
     /// Its keys.
     pub keys: Args<'a>,
     /// Its other arguments.
@@ -77,18 +83,23 @@ pub struct Call<'a> {
     pub read_only: bool,
 }
 
+/// A library in an interpreter: its functions in the order of [`Library::functions`].
+struct Loaded {
+    library: Arc<Library>,
+    functions: Vec<Function>,
+}
+
 struct Engine {
-    lua: Lua,
-    current: Rc<Current>,
-    globals: Table,
-    run: Function,
+    sandbox: Sandbox,
     compiled: HashMap<Sha, Function>,
+    loaded: HashMap<Box<[u8]>, Loaded>,
     counts: Arc<CommandCounts>,
     generation: u64,
 }
 
 thread_local! {
-    static ENGINE: RefCell<Option<Engine>> = const { RefCell::new(None) };
+    static SCRIPTS: RefCell<Option<Engine>> = const { RefCell::new(None) };
+    static FUNCTIONS: RefCell<Option<Engine>> = const { RefCell::new(None) };
 }
 
 /// Runs a script and writes its reply.
@@ -101,7 +112,9 @@ pub fn evaluate(
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     let server = context.server;
-    with_engine(server, |engine| engine.evaluate(context, call, reply))
+    with_engine(server, call.program.kind(), |engine| {
+        engine.evaluate(context, call, reply)
+    })
 }
 
 /// Compiles a script without running it.
@@ -109,54 +122,41 @@ pub fn evaluate(
 /// # Errors
 /// When it does not compile.
 pub fn check(server: &'static Server, script: &Script) -> Result<(), WireError> {
-    with_engine(server, |engine| engine.function(script).map(|_| ()))
+    with_engine(server, Kind::Scripts, |engine| {
+        engine.script(script).map(|_| ())
+    })
 }
 
 /// Lends the thread's interpreter, made anew after `SCRIPT FLUSH`.
 fn with_engine<R>(
     server: &'static Server,
+    kind: Kind,
     job: impl FnOnce(&mut Engine) -> Result<R, WireError>,
 ) -> Result<R, WireError> {
-    ENGINE.with(|engine| {
+    let (engine, generation) = match kind {
+        Kind::Scripts => (&SCRIPTS, server.scripts.generation()),
+        Kind::Functions => (&FUNCTIONS, 0),
+    };
+    engine.with(|engine| {
         // Only a script that runs on this thread holds it.
         let Ok(mut engine) = engine.try_borrow_mut() else {
-            return Err(errors::BUSY_SCRIPT);
+            return Err(server.scripts.busy_error());
         };
-        let generation = server.scripts.generation();
         let old = engine.take().filter(|e| e.generation == generation);
         let engine = engine.insert(match old {
             Some(engine) => engine,
-            None => Engine::new(server, generation).map_err(|error| internal(&error))?,
+            None => Engine::new(server, kind, generation).map_err(|error| internal(&error))?,
         });
         job(engine)
     })
 }
 
 impl Engine {
-    fn new(server: &'static Server, generation: u64) -> mlua::Result<Engine> {
-        let libraries = StdLib::TABLE | StdLib::OS | StdLib::STRING | StdLib::MATH;
-        let lua = Lua::new_with(libraries, LuaOptions::new())?;
-        lua.set_memory_limit(MEMORY_LIMIT)?;
-        let current = Rc::new(Current::new());
-        let host = api::host(&lua, &current)?;
-        let given = lua.create_table()?;
-        given.raw_set("redis", api::redis(&lua, &current)?)?;
-        given.raw_set("cjson", json::library(&lua)?)?;
-        given.raw_set("cmsgpack", msgpack::library(&lua)?)?;
-        given.raw_set("struct", structs::library(&lua)?)?;
-        given.raw_set("bit", bits::library(&lua)?)?;
-        host.raw_set("libraries", given)?;
-        let prelude = lua.load(PRELUDE).set_name("=[prelude]").into_function()?;
-        let sandbox: Table = prelude.call(host)?;
-        let watched = Rc::clone(&current);
-        let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS);
-        lua.set_global_hook(triggers, move |_, _| watch(&watched))?;
+    fn new(server: &'static Server, kind: Kind, generation: u64) -> mlua::Result<Engine> {
         Ok(Engine {
-            globals: sandbox.raw_get("globals")?,
-            run: sandbox.raw_get("run")?,
+            sandbox: Sandbox::new(kind)?,
             compiled: HashMap::new(),
-            lua,
-            current,
+            loaded: HashMap::new(),
             counts: server.stats.command_stats.add_worker(),
             generation,
         })
@@ -168,103 +168,112 @@ impl Engine {
         call: &Call<'_>,
         reply: &mut Reply<'_>,
     ) -> Result<(), WireError> {
-        let function = self.function(&call.script)?;
+        let function = match &call.program {
+            Program::Script(script) => self.script(script)?,
+            Program::Function(library, index) => self.function(library, *index)?,
+        };
         let rules = rules(context, call)?;
-        let everything = call.script.everything;
-        self.prepare(call).map_err(|error| internal(&error))?;
+        let (keys, args) = self.arguments(call).map_err(|error| internal(&error))?;
+        let everything = call.program.locks_everything();
         let client = Client::new(Arc::clone(&context.client.info), true);
         let counts = Arc::clone(&self.counts);
-        let run = ScriptRun::begin(context, client, rules, everything, counts);
-        self.current.begins(run);
-        let outcome = self.run.call::<(bool, Value)>(function);
-        if let Some(run) = self.current.ends() {
+        let mut run = ScriptRun::begin(context, client, rules, everything, counts);
+        let current = &self.sandbox.current;
+        let outcome = match &call.program {
+            Program::Script(_) => {
+                current.begins(run, None);
+                self.sandbox.run.call::<(bool, Value)>(function)
+            }
+            Program::Function(library, index) => {
+                run.depends_on_libraries();
+                let name = info(library, *index).map(|info| &*info.name);
+                let shown = (name.unwrap_or_default(), call.command.to_owned());
+                current.begins(run, Some(shown));
+                self.sandbox.call.call((function, keys, args))
+            }
+        };
+        if let Some(run) = current.ends() {
             run.end(context);
         }
-        let bytes = self.lua.used_memory() as u64;
+        let bytes = self.sandbox.lua.used_memory() as u64;
         let scripts = &context.server.scripts;
-        scripts.interpreter_bytes.store(bytes, Ordering::Relaxed);
+        match call.program.kind() {
+            Kind::Scripts => scripts.interpreter_bytes.store(bytes, Ordering::Relaxed),
+            Kind::Functions => scripts.function_bytes.store(bytes, Ordering::Relaxed),
+        }
         match outcome {
             Ok((true, value)) => {
-                write_reply(&value, self.current.resp3.get(), reply);
+                write_reply(&value, current.resp3.get(), reply);
                 Ok(())
             }
-            Ok((false, error)) => Err(failed(api::described(&error), &call.script.hex())),
+            Ok((false, error)) => Err(failed(described(&error), &call.program.name())),
             Err(error) => Err(internal(&error)),
         }
     }
 
     /// The compiled script.
-    fn function(&mut self, script: &Script) -> Result<Function, WireError> {
+    fn script(&mut self, script: &Script) -> Result<Function, WireError> {
         if let Some(function) = self.compiled.get(&script.sha) {
             return Ok(function.clone());
         }
-        let chunk = self.lua.load(script.code());
-        let compiled = chunk
-            .set_name("@user_script")
-            .set_mode(mlua::chunk::ChunkMode::Text)
-            .into_function();
-        match compiled {
+        match self.sandbox.compile(script.code(), "@user_script") {
             Ok(function) => {
                 self.compiled.insert(script.sha, function.clone());
                 Ok(function)
             }
             Err(error) => {
-                let text = match &error {
-                    mlua::Error::SyntaxError { message, .. } => message.clone(),
-                    other => other.to_string(),
-                };
+                let text = text_of_syntax(&error);
                 let text = format!("ERR Error compiling script (new function): {text}");
                 Err(WireError::new(text))
             }
         }
     }
 
-    fn prepare(&self, call: &Call<'_>) -> mlua::Result<()> {
-        for (name, values) in [("KEYS", call.keys), ("ARGV", call.args)] {
-            let table = self.lua.create_table_with_capacity(values.len(), 0)?;
-            for (i, value) in values.iter().enumerate() {
-                table.raw_set(i + 1, self.lua.create_string(value)?)?;
+    /// The function of a library, which is loaded if it is another one than the last time.
+    fn function(&mut self, library: &Arc<Library>, index: usize) -> Result<Function, WireError> {
+        let loaded = self.loaded.get(&library.name);
+        let loaded = match loaded.filter(|loaded| Arc::ptr_eq(&loaded.library, library)) {
+            Some(loaded) => loaded,
+            None => {
+                // What others have left behind goes with them.
+                let all = &mut self.loaded;
+                all.retain(|_, loaded| Arc::strong_count(&loaded.library) > 1);
+                let mut functions = functions_of(&self.sandbox, &library.code, None)?;
+                functions.sort_by(|a, b| a.info.name.cmp(&b.info.name));
+                let fresh = Loaded {
+                    library: Arc::clone(library),
+                    functions: functions.into_iter().map(|one| one.callback).collect(),
+                };
+                self.loaded.insert(library.name.clone(), fresh);
+                &self.loaded[&library.name]
             }
-            self.globals.raw_set(name, table)?;
-        }
-        Ok(())
+        };
+        let function = loaded.functions.get(index).cloned();
+        function.ok_or(WireError::fixed("ERR Function not found"))
     }
-}
 
-/// Looks, now and then, whether the script should end, and lets the thread's other tasks run
-/// when it takes long.
-fn watch(current: &Current) -> mlua::Result<VmState> {
-    // Not held while others run.
-    let server = match current.run.borrow().as_ref() {
-        Some(run) => run.server,
-        None => return Ok(VmState::Continue),
-    };
-    let since = current.last_turn.get();
-    if !current.killed.get() && since.elapsed() < BETWEEN_TURNS {
-        return Ok(VmState::Continue);
+    /// The keys and the other arguments as tables; scripts find them in their globals.
+    fn arguments(&self, call: &Call<'_>) -> mlua::Result<(Table, Table)> {
+        let lua = &self.sandbox.lua;
+        let table = |values: Args<'_>| -> mlua::Result<Table> {
+            let table = lua.create_table_with_capacity(values.len(), 0)?;
+            for (i, value) in values.iter().enumerate() {
+                table.raw_set(i + 1, lua.create_string(value)?)?;
+            }
+            Ok(table)
+        };
+        let (keys, args) = (table(call.keys)?, table(call.args)?);
+        if call.program.kind() == Kind::Scripts {
+            self.sandbox.globals.raw_set("KEYS", &keys)?;
+            self.sandbox.globals.raw_set("ARGV", &args)?;
+        }
+        Ok((keys, args))
     }
-    let threshold = server.config.current().busy_reply_threshold_ms;
-    let took = current.started.get().elapsed();
-    if !current.slow.get() && threshold > 0 && took >= Duration::from_millis(threshold) {
-        current.slow.set(true);
-        server.scripts.becomes_slow(&server.gates);
-        tracing::warn!(
-            milliseconds = took.as_millis() as u64,
-            "a script is slow: clients are answered BUSY; SCRIPT KILL ends it"
-        );
-    }
-    crate::net::let_others_run();
-    current.last_turn.set(Instant::now());
-    if current.killed.get() || current.slow.get() && server.scripts.kill.load(Ordering::Acquire) {
-        current.killed.set(true);
-        return Err(mlua::Error::external(Killed));
-    }
-    Ok(VmState::Continue)
 }
 
 /// What the script may do, if it may begin at all.
 fn rules(context: &SessionContext<'_>, call: &Call<'_>) -> Result<ScriptRules, WireError> {
-    let shebang = call.script.shebang;
+    let shebang = call.program.shebang();
     let no_writes = shebang.flags.contains(ScriptFlags::NO_WRITES);
     if !shebang.declared {
         return Ok(ScriptRules {
@@ -272,32 +281,28 @@ fn rules(context: &SessionContext<'_>, call: &Call<'_>) -> Result<ScriptRules, W
             ..ScriptRules::default()
         });
     }
-    if call.read_only && !no_writes {
-        return Err(WireError::fixed(
-            "ERR Can not execute a script with write flag using *_ro command.",
-        ));
-    }
     let gates = context.server.gates.load();
-    if gates & Gates::STALE != 0 && !shebang.flags.contains(ScriptFlags::ALLOW_STALE) {
-        return Err(errors::MASTER_DOWN);
+    let allow_oom = no_writes || shebang.flags.contains(ScriptFlags::ALLOW_OOM);
+    if gates & Gates::OUT_OF_MEMORY != 0 && !allow_oom {
+        return Err(errors::OUT_OF_MEMORY);
     }
     if !no_writes {
-        if gates & Gates::READ_ONLY != 0 {
-            return Err(WireError::fixed(
-                "READONLY You can not run script with write flag on readonly replica.",
-            ));
-        }
         if gates & Gates::FILE_ERROR != 0 {
             return Err(context.server.file_error());
+        }
+        if gates & Gates::READ_ONLY != 0 {
+            return Err(errors::READ_ONLY);
         }
         if gates & (Gates::NO_REPLICAS | Gates::TOO_FEW_REPLICAS) != 0 {
             return Err(errors::NO_REPLICAS);
         }
     }
-    let allow_oom = no_writes || shebang.flags.contains(ScriptFlags::ALLOW_OOM);
-    if gates & Gates::OUT_OF_MEMORY != 0 && !allow_oom {
+    if gates & Gates::STALE != 0 && !shebang.flags.contains(ScriptFlags::ALLOW_STALE) {
+        return Err(errors::MASTER_DOWN);
+    }
+    if call.read_only && !no_writes {
         return Err(WireError::fixed(
-            "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
+            "ERR Can not execute a script with write flag using *_ro command.",
         ));
     }
     Ok(ScriptRules {
@@ -317,17 +322,10 @@ fn failed(error: ScriptError, script: &str) -> WireError {
     WireError::from_bytes(text)
 }
 
-fn internal(error: &mlua::Error) -> WireError {
+/// An error of the interpreter itself.
+pub(super) fn internal(error: &mlua::Error) -> WireError {
     match error {
         mlua::Error::MemoryError(_) => WireError::fixed("ERR not enough memory for the script"),
         other => WireError::new(format!("ERR {other}").replace(['\r', '\n'], " ")),
     }
 }
-
-const PRELUDE: &str = include_str!("prelude.lua");
-/// How much an interpreter may allocate, in bytes.
-const MEMORY_LIMIT: usize = 1 << 30;
-/// How long a script runs before the thread's other tasks get a turn.
-const BETWEEN_TURNS: Duration = Duration::from_millis(20);
-/// How many instructions pass between two looks at the clock.
-const INSTRUCTIONS: u32 = 10_000;

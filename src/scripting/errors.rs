@@ -57,7 +57,7 @@ pub struct Killed;
 
 impl std::fmt::Display for Killed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Script killed by user with SCRIPT KILL.")
+        f.write_str("Script killed by user with SCRIPT KILL...")
     }
 }
 
@@ -93,6 +93,14 @@ fn text_of_error(error: &mlua::Error) -> (Vec<u8>, bool) {
         mlua::Error::RuntimeError(text) => (text.clone().into_bytes(), false),
         mlua::Error::MemoryError(_) => (b"not enough memory".to_vec(), false),
         other => (other.to_string().into_bytes(), false),
+    }
+}
+
+/// What the compiler says.
+pub fn text_of_syntax(error: &mlua::Error) -> String {
+    match error {
+        mlua::Error::SyntaxError { message, .. } => message.clone(),
+        other => other.to_string(),
     }
 }
 

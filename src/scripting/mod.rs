@@ -1,7 +1,9 @@
 //! Scripts: Lua 5.1 in Redis's sandbox.
 //!
-//! Each worker has one interpreter ([`engine`]), made when its first script comes. The texts
-//! are the server's ([`cache`]), compiled by each interpreter that needs them. `api` holds
+//! Each worker has one interpreter for scripts and one for functions ([`engine`]), made when
+//! the first comes. The texts are the server's ([`cache`], `keyspace::Functions`), compiled by
+//! each interpreter that needs them. `sandbox` makes interpreters, `library` and `register`
+//! read libraries. `api` holds
 //! the functions of the table `redis`, `convert` the way between replies and Lua values;
 //! `json`, `msgpack`, `structs` and `bits` are the libraries that Redis gives its scripts.
 //!
@@ -15,10 +17,15 @@ mod convert;
 mod engine;
 mod errors;
 mod json;
+mod library;
 mod msgpack;
+mod register;
+mod sandbox;
 mod shebang;
 mod structs;
 
 pub use cache::{Script, Scripts, Sha, parse_sha};
-pub use engine::{Call, check, evaluate};
+pub use engine::{Call, Program, check, evaluate};
+pub use library::{LOAD_TIMEOUT, conflict_text, library_name, read_library};
+pub use sandbox::{Kind, RunningFunction};
 pub use shebang::{ScriptFlags, Shebang};

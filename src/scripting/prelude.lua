@@ -19,6 +19,10 @@ local function freeze(content)
     return face
 end
 
+local function complain(_, name)
+    error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+end
+
 local globals = {}
 for _, name in ipairs {
     '_VERSION', 'assert', 'collectgarbage', 'error', 'gcinfo', 'ipairs', 'rawequal',
@@ -26,13 +30,12 @@ for _, name in ipairs {
 } do
     globals[name] = _G[name]
 end
-setmetatable(globals, {
-    __index = function(_, name)
-        error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
-    end,
-})
+setmetatable(globals, { __index = complain })
 
-local env = freeze(globals)
+-- Its metatable stays here: what libraries see changes when they have been loaded.
+local sight = { __index = globals, __newindex = refuse, __metatable = false }
+local env = setmetatable({}, sight)
+frozen[env] = globals
 globals._G = env
 for _, name in ipairs { 'string', 'table', 'math', 'coroutine' } do
     local library = _G[name]
@@ -114,11 +117,23 @@ globals.load = function(pieces, name)
 end
 setfenv(0, env)
 
+-- All that a library sees while it is loaded.
+local while_loading = setmetatable({
+    redis = host.loading and freeze(setmetatable(host.loading, { __index = complain })),
+}, { __index = complain })
+
 return {
     globals = globals,
     -- Calls a script; its error comes back as a table.
     run = function(f)
         return xpcall(f, host.describe)
+    end,
+    -- Calls the text of a library, which registers its functions.
+    load = function(f)
+        sight.__index = while_loading
+        local ok, result = xpcall(f, host.describe)
+        sight.__index = globals
+        return ok, result
     end,
     -- Calls a function of a library with its keys and arguments.
     call = function(f, keys, args)

@@ -1,6 +1,6 @@
 //! The first line of a script or library: `#!lua flags=no-writes,allow-oom`.
 
-use crate::protocol::WireError;
+use crate::protocol::{WireError, split_quoted};
 
 bitflags::bitflags! {
     /// What a script or function says of itself.
@@ -90,4 +90,58 @@ impl Shebang {
             flags,
         })
     }
+}
+
+/// The first line of a library: `#!lua name=mylib`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LibraryHead {
+    /// The language.
+    pub engine: Box<[u8]>,
+    /// The library's name.
+    pub name: Box<[u8]>,
+}
+
+impl LibraryHead {
+    /// What a library's first line declares.
+    ///
+    /// # Errors
+    /// In Redis's words.
+    pub fn of(code: &[u8]) -> Result<LibraryHead, WireError> {
+        let Some(rest) = code.strip_prefix(b"#!") else {
+            return Err(WireError::fixed("ERR Missing library metadata"));
+        };
+        let line = memchr::memchr(b'\n', code).and_then(|end| split_quoted(&code[..end]));
+        let Some(words) = line else {
+            return Err(WireError::fixed("ERR Invalid library metadata"));
+        };
+        let mut name: Option<Box<[u8]>> = None;
+        for word in words.iter().skip(1) {
+            let given = word
+                .split_at_checked(5)
+                .filter(|(key, _)| key.eq_ignore_ascii_case(b"name="));
+            match given {
+                Some(_) if name.is_some() => {
+                    return Err(WireError::fixed(
+                        "ERR Invalid metadata value, name argument was given multiple times",
+                    ));
+                }
+                Some((_, value)) => name = Some(value.into()),
+                None => {
+                    let text = "ERR Invalid metadata value given: ";
+                    return Err(WireError::quoting(text, word, ""));
+                }
+            }
+        }
+        let end = rest.iter().position(u8::is_ascii_whitespace);
+        Ok(LibraryHead {
+            engine: rest[..end.unwrap_or(rest.len())].into(),
+            name: name.ok_or(WireError::fixed("ERR Library name was not given"))?,
+        })
+    }
+}
+
+/// Whether this may be the name of a library or function.
+pub fn is_name(name: &[u8]) -> bool {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    !name.is_empty() && name.iter().all(fits)
 }

@@ -2,8 +2,8 @@
 
 use super::sink::Piece;
 use super::walker::Instant;
-use crate::keyspace::{DbIndex, EntryRef};
-use crate::rdb::{KeyForm, needed_version, put_head, put_key, put_select};
+use crate::keyspace::{DbIndex, EntryRef, Libraries};
+use crate::rdb::{KeyForm, needed_version, put_function, put_head, put_key, put_select};
 use bytes::Bytes;
 
 /// How an RDB file is made.
@@ -61,6 +61,13 @@ impl Binary {
             ("repl-offset", instant.offset.to_string()),
         ]);
         put_head(&mut self.current, self.form.keys.target, &self.form.facts);
+    }
+
+    /// Writes the libraries, which come before all keys.
+    pub fn libraries(&mut self, all: &Libraries) {
+        for library in all.iter() {
+            put_function(&mut self.current, &library.code, self.form.keys.target);
+        }
     }
 
     /// Bytes that have been written and not taken.

@@ -5,7 +5,7 @@
 use super::binary::{Binary, RdbForm};
 use super::text::Text;
 use super::walker::Instant;
-use crate::keyspace::{DbIndex, EntryRef};
+use crate::keyspace::{DbIndex, EntryRef, Libraries};
 use crate::rdb::{Checksum, put_end, put_string};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -71,10 +71,14 @@ impl Sink {
         }
     }
 
-    /// Begins at the snapshot's instant, before any entry comes.
-    pub fn begin(&self, replid: impl FnOnce() -> String, instant: Instant) {
-        if let Output::Binary(binary) = &mut *self.output.lock() {
-            binary.begin(replid(), instant);
+    /// Begins at the snapshot's instant, before any entry comes: with the libraries.
+    pub fn begin(&self, replid: impl FnOnce() -> String, instant: Instant, all: &Libraries) {
+        match &mut *self.output.lock() {
+            Output::Text(text) => text.libraries(all),
+            Output::Binary(binary) => {
+                binary.begin(replid(), instant);
+                binary.libraries(all);
+            }
         }
     }
 

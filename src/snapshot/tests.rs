@@ -5,7 +5,7 @@ use super::sink::{Form, Sink};
 use super::walker::{send, stamp, walk};
 use crate::execute::Settings;
 use crate::hash::hash;
-use crate::keyspace::{DbIndex, Keyspace, Kind, Locked, Payload, ValueRef, shard_of};
+use crate::keyspace::{DbIndex, Keyspace, Kind, Libraries, Locked, Payload, ValueRef, shard_of};
 use crate::protocol::{Limits, Parsed, RequestReader};
 use crate::rdb::{self, FileReader, Item, KeyForm, Target, Usage};
 use crate::values::hash::{EMPTY, HashMut, HashRef, Ttl, to_table};
@@ -112,7 +112,7 @@ fn take(keyspace: &'static Keyspace, in_flight: usize, as_file: bool) -> Taken {
         offset: 7,
         selected: None,
     };
-    sink.begin(String::new, instant);
+    sink.begin(String::new, instant, &Libraries::default());
     let expected = state(&locked);
     let keys = stamp(keyspace, &mut locked, &sink);
     assert_eq!(keys, expected.len() as u64);

@@ -1,7 +1,7 @@
 //! Entries as the commands that make them: what the base of an append-only file and a full
 //! copy consist of.
 
-use crate::keyspace::{DbIndex, EntryRef, ValueRef};
+use crate::keyspace::{DbIndex, EntryRef, Libraries, ValueRef};
 use crate::protocol::{encode_bulk, encode_header};
 use crate::time::UnixMs;
 use crate::values::hash::{Field, HashRef};
@@ -59,6 +59,15 @@ impl Text {
             ValueRef::Stream(stream) => self.stream(key, stream, expiry),
         }
         self.cut_if_long();
+    }
+
+    /// Writes the commands that make the libraries.
+    pub fn libraries(&mut self, all: &Libraries) {
+        for library in all.iter() {
+            self.command(3).arg(b"FUNCTION").arg(b"LOAD");
+            self.arg(&library.code);
+            self.cut_if_long();
+        }
     }
 
     /// Selects a database, if it is not selected already.

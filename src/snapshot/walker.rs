@@ -93,7 +93,9 @@ fn start<T>(
             offset: server.log.end(),
             selected: server.log.selected(),
         };
-        sink.begin(|| server.replication.known_as(instant.offset), instant);
+        let libraries = server.keyspace.functions.get();
+        let replid = || server.replication.known_as(instant.offset);
+        sink.begin(replid, instant, &libraries);
         let keys = stamp(&server.keyspace, &mut locked, &sink);
         let stats = &server.snapshots;
         stats.keys_total.store(keys, Ordering::Relaxed);

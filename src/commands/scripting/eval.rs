@@ -3,7 +3,7 @@
 use crate::execute::SessionContext;
 use crate::number::parse_i64;
 use crate::protocol::{Args, Reply, WireError, errors};
-use crate::scripting::{Call, Script, evaluate, parse_sha};
+use crate::scripting::{Call, Program, Script, evaluate, parse_sha};
 use std::sync::Arc;
 
 /// `EVAL script numkeys [key ...] [arg ...]`
@@ -93,7 +93,8 @@ fn run(
 ) -> Result<(), WireError> {
     let rest = args.skip(3);
     let call = Call {
-        script,
+        program: Program::Script(script),
+        command: args,
         keys: rest.first(keys),
         args: rest.skip(keys),
         read_only,

@@ -1,6 +1,8 @@
-//! Scripts: the family's table of contents.
+//! Scripts and functions: the family's table of contents.
 
 mod eval;
+mod fcall;
+mod function;
 mod script;
 
 use super::handler::{Handler, Scope};
@@ -85,6 +87,165 @@ pub const COMMANDS: &[CommandSpec] = &[
         complexity: "By subcommand",
         handler: Handler::Container,
         subcommands: SCRIPT,
+        ..SCRIPTING
+    },
+    CommandSpec {
+        name: "fcall",
+        since: "7.0.0",
+        arity: -3,
+        flags: Flags::of("noscript stale skip_monitor no_mandatory_keys may_replicate script"),
+        keys: &[script_keys("RW access update").note(
+            "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE",
+        )],
+        syntax: "function numkeys [key [key ...]] [arg [arg ...]]",
+        summary: "Runs a function of a library.",
+        complexity: "That of the function",
+        handler: Handler::Session(fcall::fcall),
+        scope: Scope::Keyspace,
+        ..SCRIPTING
+    },
+    CommandSpec {
+        name: "fcall_ro",
+        since: "7.0.0",
+        arity: -3,
+        flags: Flags::of("readonly noscript stale skip_monitor no_mandatory_keys script"),
+        acl: Acl::only("scripting"),
+        keys: &[script_keys("RO access").note(
+            "We cannot tell how the keys will be used so we assume the worst, RO and ACCESS",
+        )],
+        syntax: "function numkeys [key [key ...]] [arg [arg ...]]",
+        summary: "Runs a function that does not write.",
+        complexity: "That of the function",
+        handler: Handler::Session(fcall::fcall_ro),
+        scope: Scope::Keyspace,
+        ..SCRIPTING
+    },
+    CommandSpec {
+        name: "function",
+        since: "7.0.0",
+        arity: -2,
+        acl: Acl::only(""),
+        summary: "Groups the commands about libraries of functions.",
+        complexity: "By subcommand",
+        handler: Handler::Container,
+        subcommands: FUNCTION,
+        ..SCRIPTING
+    },
+];
+
+const EVERYWHERE: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
+
+const FUNCTION: &[CommandSpec] = &[
+    CommandSpec {
+        name: "load",
+        since: "7.0.0",
+        arity: -3,
+        flags: Flags::of("write denyoom noscript"),
+        syntax: "[REPLACE] function-code",
+        summary: "Makes a library from its text.",
+        complexity: "O(N), N being the length of the text",
+        tips: EVERYWHERE,
+        handler: Handler::Write(function::load),
+        scope: Scope::Keyspace,
+        ..SCRIPTING
+    },
+    CommandSpec {
+        name: "delete",
+        since: "7.0.0",
+        arity: 3,
+        flags: Flags::of("write noscript"),
+        syntax: "library-name",
+        summary: "Deletes a library with its functions.",
+        complexity: "O(N), N being the number of functions",
+        tips: EVERYWHERE,
+        handler: Handler::Write(function::delete),
+        scope: Scope::Keyspace,
+        ..SCRIPTING
+    },
+    CommandSpec {
+        name: "flush",
+        since: "7.0.0",
+        arity: -2,
+        flags: Flags::of("write noscript"),
+        syntax: "[ASYNC | SYNC]{flush-type}",
+        summary: "Deletes all libraries.",
+        complexity: "O(N), N being the number of functions",
+        tips: EVERYWHERE,
+        handler: Handler::Write(function::flush),
+        scope: Scope::Keyspace,
+        ..SCRIPTING
+    },
+    CommandSpec {
+        name: "restore",
+        since: "7.0.0",
+        arity: -3,
+        flags: Flags::of("write denyoom noscript"),
+        syntax: "serialized-value [FLUSH | APPEND | REPLACE]{policy}",
+        summary: "Makes libraries from what FUNCTION DUMP has given.",
+        complexity: "O(N), N being the length of the payload",
+        tips: EVERYWHERE,
+        handler: Handler::Write(function::restore),
+        scope: Scope::Keyspace,
+        ..SCRIPTING
+    },
+    CommandSpec {
+        name: "dump",
+        since: "7.0.0",
+        arity: 2,
+        flags: Flags::of("noscript"),
+        summary: "Serialises all libraries.",
+        complexity: "O(N), N being the number of functions",
+        handler: Handler::Read(function::dump),
+        scope: Scope::Database,
+        ..SCRIPTING
+    },
+    CommandSpec {
+        name: "list",
+        since: "7.0.0",
+        arity: -2,
+        flags: Flags::of("noscript"),
+        syntax: "[LIBRARYNAME library-name-pattern] [WITHCODE]",
+        summary: "Tells of all libraries and their functions.",
+        complexity: "O(N), N being the number of functions",
+        tips: &["nondeterministic_output_order"],
+        handler: Handler::Read(function::list),
+        scope: Scope::Database,
+        ..SCRIPTING
+    },
+    CommandSpec {
+        name: "stats",
+        since: "7.0.0",
+        arity: 2,
+        flags: Flags::of("noscript allow_busy"),
+        summary: "Tells of the function that runs, and how many there are.",
+        complexity: "O(1)",
+        tips: &[
+            "nondeterministic_output",
+            "request_policy:all_shards",
+            "response_policy:special",
+        ],
+        handler: Handler::Session(function::stats),
+        ..SCRIPTING
+    },
+    CommandSpec {
+        name: "kill",
+        since: "7.0.0",
+        arity: 2,
+        flags: Flags::of("noscript allow_busy"),
+        summary: "Ends the function that runs.",
+        complexity: "O(1)",
+        tips: &["request_policy:all_shards", "response_policy:one_succeeded"],
+        handler: Handler::Session(function::kill),
+        ..SCRIPTING
+    },
+    CommandSpec {
+        name: "help",
+        since: "7.0.0",
+        arity: 2,
+        flags: Flags::of("loading stale"),
+        summary: "Lists the subcommands.",
+        complexity: "O(1)",
+        handler: Handler::Session(function::help),
         ..SCRIPTING
     },
 ];

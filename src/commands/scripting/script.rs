@@ -1,9 +1,8 @@
 //! `SCRIPT`: the cache of scripts, and the script that runs.
 
 use crate::execute::SessionContext;
-use crate::protocol::{Args, Reply, WireError, errors};
-use crate::scripting::{check, parse_sha};
-use std::sync::atomic::Ordering;
+use crate::protocol::{Args, Reply, WireError};
+use crate::scripting::{Kind, check, parse_sha};
 
 /// `SCRIPT LOAD script`
 pub(super) fn load(
@@ -58,16 +57,7 @@ pub(super) fn kill(
     _: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    let scripts = &ctx.server.scripts;
-    if !scripts.is_slow() {
-        return Err(WireError::fixed(
-            "NOTBUSY No scripts in execution right now.",
-        ));
-    }
-    if scripts.has_written.load(Ordering::Acquire) {
-        return Err(errors::UNKILLABLE);
-    }
-    scripts.kill.store(true, Ordering::Release);
+    ctx.server.scripts.kill_slow(Kind::Scripts)?;
     reply.ok();
     Ok(())
 }

@@ -26,21 +26,7 @@ pub(super) fn memory(context: &SessionContext<'_>, text: &mut Text) {
     text.field("allocator_resident", memory.mapped);
     text.field("allocator_muzzy", 0);
     text.bytes("total_system_memory", process::machine_bytes());
-    // There are no scripts to cache.
-    for name in [
-        "used_memory_lua",
-        "used_memory_vm_eval",
-        "used_memory_vm_functions",
-        "used_memory_scripts_eval",
-        "number_of_cached_scripts",
-        "number_of_functions",
-        "number_of_libraries",
-        "used_memory_vm_total",
-        "used_memory_functions",
-        "used_memory_scripts",
-    ] {
-        text.field(name, 0);
-    }
+    scripts(context, text);
     text.bytes("maxmemory", config.maxmemory);
     let policy = config.shown("maxmemory-policy").unwrap_or_default();
     text.field("maxmemory_policy", String::from_utf8_lossy(&policy));
@@ -71,4 +57,25 @@ pub(super) fn memory(context: &SessionContext<'_>, text: &mut Text) {
     text.field("lazyfree_pending_objects", pending);
     let freed = context.server.stats.lazy_freed.load(Relaxed);
     text.field("lazyfreed_objects", freed);
+}
+
+/// Interpreters, as far as they have reported, and the texts of scripts and libraries.
+fn scripts(context: &SessionContext<'_>, text: &mut Text) {
+    let scripts = &context.server.scripts;
+    let for_scripts = scripts.interpreter_bytes.load(Relaxed);
+    let for_functions = scripts.function_bytes.load(Relaxed);
+    let (cached, bytes) = scripts.size();
+    let libraries = context.server.keyspace.functions.get();
+    let library_bytes = libraries.mem_bytes() as u64;
+    let (library_count, function_count) = libraries.counts();
+    text.field("used_memory_vm_eval", for_scripts);
+    text.bytes("used_memory_lua", for_scripts);
+    text.field("used_memory_scripts_eval", bytes);
+    text.field("number_of_cached_scripts", cached);
+    text.field("number_of_functions", function_count);
+    text.field("number_of_libraries", library_count);
+    text.field("used_memory_vm_functions", for_functions);
+    text.bytes("used_memory_vm_total", for_scripts + for_functions);
+    text.field("used_memory_functions", library_bytes);
+    text.bytes("used_memory_scripts", bytes + library_bytes);
 }

@@ -1,0 +1,217 @@
+//! An interpreter with Redis's sandbox in it, for scripts or for functions, and the watch
+//! over what runs in it.
+
+use super::errors::{CommandError, Killed};
+use super::register::{self, Registered};
+use super::{api, bits, json, msgpack, structs};
+use crate::execute::ScriptRun;
+use crate::protocol::OwnedArgs;
+use crate::time::{Duration, Instant};
+use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, VmState};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+/// What an interpreter is for: scripts and functions do not see each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `EVAL` and its like.
+    Scripts,
+    /// Libraries of functions.
+    Functions,
+}
+
+/// A function in execution, as `FUNCTION STATS` shows it.
+#[derive(Clone, Debug)]
+pub struct RunningFunction {
+    /// Its name.
+    pub name: Box<[u8]>,
+    /// The command that called it.
+    pub command: OwnedArgs,
+    /// When it began.
+    pub since: Instant,
+}
+
+/// What the functions that scripts call share with the engine.
+pub struct Current {
+    /// The script that runs.
+    pub run: RefCell<Option<ScriptRun>>,
+    /// The protocol in which it wants replies.
+    pub resp3: Cell<bool>,
+    /// The functions of the library that is being loaded.
+    pub loading: RefCell<Option<Vec<Registered>>>,
+    /// The function that runs; `None` for scripts.
+    function: RefCell<Option<RunningFunction>>,
+    load_until: Cell<Option<Instant>>,
+    kind: Kind,
+    killed: Cell<bool>,
+    slow: Cell<bool>,
+    started: Cell<Instant>,
+    last_turn: Cell<Instant>,
+}
+
+impl Current {
+    fn new(kind: Kind) -> Self {
+        Current {
+            run: RefCell::new(None),
+            resp3: Cell::new(false),
+            loading: RefCell::new(None),
+            function: RefCell::new(None),
+            load_until: Cell::new(None),
+            kind,
+            killed: Cell::new(false),
+            slow: Cell::new(false),
+            started: Cell::new(Instant::now()),
+            last_turn: Cell::new(Instant::now()),
+        }
+    }
+
+    /// Says that a script begins, or a function.
+    pub fn begins(&self, run: ScriptRun, function: Option<(&[u8], OwnedArgs)>) {
+        run.server.scripts.begins();
+        *self.run.borrow_mut() = Some(run);
+        self.resp3.set(false);
+        self.killed.set(false);
+        self.slow.set(false);
+        let now = Instant::now();
+        self.started.set(now);
+        self.last_turn.set(now);
+        *self.function.borrow_mut() = function.map(|(name, command)| RunningFunction {
+            name: name.into(),
+            command,
+            since: now,
+        });
+    }
+
+    /// Says that it has ended.
+    pub fn ends(&self) -> Option<ScriptRun> {
+        let run = self.run.borrow_mut().take()?;
+        let slow = self.slow.get().then_some(self.kind);
+        run.server.scripts.ends(slow, &run.server.gates);
+        Some(run)
+    }
+
+    /// Whether the script that runs was ended from outside.
+    pub fn is_killed(&self) -> bool {
+        self.killed.get()
+    }
+
+    /// Looks, now and then, whether the script should end, and lets the thread's other tasks
+    /// run when it takes long.
+    fn watch(&self) -> mlua::Result<VmState> {
+        if self
+            .load_until
+            .get()
+            .is_some_and(|end| end < Instant::now())
+        {
+            let text = b"ERR FUNCTION LOAD timeout".to_vec();
+            return Err(mlua::Error::external(CommandError(text)));
+        }
+        // Not held while others run.
+        let server = match self.run.borrow().as_ref() {
+            Some(run) => run.server,
+            None => return Ok(VmState::Continue),
+        };
+        let since = self.last_turn.get();
+        if !self.killed.get() && since.elapsed() < BETWEEN_TURNS {
+            return Ok(VmState::Continue);
+        }
+        let threshold = server.config.current().busy_reply_threshold_ms;
+        let took = self.started.get().elapsed();
+        if !self.slow.get() && threshold > 0 && took >= Duration::from_millis(threshold) {
+            self.slow.set(true);
+            let function = self.function.borrow_mut().take();
+            server.scripts.becomes_slow(function, &server.gates);
+            tracing::warn!(
+                milliseconds = took.as_millis() as u64,
+                "a script is slow: clients are answered BUSY; SCRIPT KILL or FUNCTION KILL ends it"
+            );
+        }
+        crate::net::let_others_run();
+        self.last_turn.set(Instant::now());
+        if self.killed.get() || self.slow.get() && server.scripts.kill.load(Ordering::Acquire) {
+            self.killed.set(true);
+            return Err(mlua::Error::external(Killed));
+        }
+        Ok(VmState::Continue)
+    }
+}
+
+/// See the module's documentation.
+pub struct Sandbox {
+    /// The interpreter.
+    pub lua: Lua,
+    /// What runs in it.
+    pub current: Rc<Current>,
+    /// The globals of scripts.
+    pub globals: Table,
+    /// Runs a script.
+    pub run: Function,
+    /// Runs a function with its keys and arguments.
+    pub call: Function,
+    load: Function,
+}
+
+impl Sandbox {
+    /// An interpreter of its own.
+    pub fn new(kind: Kind) -> mlua::Result<Sandbox> {
+        let libraries = StdLib::TABLE | StdLib::OS | StdLib::STRING | StdLib::MATH;
+        let lua = Lua::new_with(libraries, LuaOptions::new())?;
+        lua.set_memory_limit(MEMORY_LIMIT)?;
+        let current = Rc::new(Current::new(kind));
+        let host = api::host(&lua, &current)?;
+        let given = lua.create_table()?;
+        given.raw_set("redis", api::redis(&lua, &current, kind)?)?;
+        given.raw_set("cjson", json::library(&lua)?)?;
+        given.raw_set("cmsgpack", msgpack::library(&lua)?)?;
+        given.raw_set("struct", structs::library(&lua)?)?;
+        given.raw_set("bit", bits::library(&lua)?)?;
+        host.raw_set("libraries", given)?;
+        if kind == Kind::Functions {
+            host.raw_set("loading", register::redis(&lua, &current)?)?;
+        }
+        let prelude = lua.load(PRELUDE).set_name("=[prelude]").into_function()?;
+        let sandbox: Table = prelude.call(host)?;
+        let watched = Rc::clone(&current);
+        let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS);
+        lua.set_global_hook(triggers, move |_, _| watched.watch())?;
+        Ok(Sandbox {
+            globals: sandbox.raw_get("globals")?,
+            run: sandbox.raw_get("run")?,
+            call: sandbox.raw_get("call")?,
+            load: sandbox.raw_get("load")?,
+            lua,
+            current,
+        })
+    }
+
+    /// Compiles a text under the name that errors show.
+    pub fn compile(&self, code: Vec<u8>, name: &str) -> mlua::Result<Function> {
+        let chunk = self.lua.load(code).set_name(name);
+        chunk.set_mode(mlua::chunk::ChunkMode::Text).into_function()
+    }
+
+    /// Runs the text of a library; gives what it has registered, or its error.
+    pub fn register(
+        &self,
+        text: Function,
+        within: Option<Duration>,
+    ) -> mlua::Result<Result<Vec<Registered>, mlua::Value>> {
+        *self.current.loading.borrow_mut() = Some(Vec::new());
+        let until = within.map(|within| Instant::now() + within);
+        self.current.load_until.set(until);
+        let outcome = self.load.call::<(bool, mlua::Value)>(text);
+        self.current.load_until.set(None);
+        let found = self.current.loading.borrow_mut().take().unwrap_or_default();
+        let (ok, error) = outcome?;
+        Ok(if ok { Ok(found) } else { Err(error) })
+    }
+}
+
+const PRELUDE: &str = include_str!("prelude.lua");
+/// How much an interpreter may allocate, in bytes.
+const MEMORY_LIMIT: usize = 1 << 30;
+/// How long a script runs before the thread's other tasks get a turn.
+const BETWEEN_TURNS: Duration = Duration::from_millis(20);
+/// How many instructions pass between two looks at the clock.
+const INSTRUCTIONS: u32 = 10_000;
