@@ -2,8 +2,9 @@
 """Stock Sentinels fail Lockstep over, and clients that follow Sentinel lose nothing that was acknowledged.
 
 Three Sentinels (Debian's Redis 7.0, Redis 8.2 and Valkey 9.1) watch a primary and two replicas. Workers write through
-redis-py's Sentinel client and note what they were told. The primary is killed with SIGKILL twice: a replica takes over,
-the other one is reconfigured, and so is the old primary when it comes back. Configuration files keep the roles. At the
+redis-py's Sentinel client and note what they were told. The role is handed over once on request. Then the primary is
+killed with SIGKILL, twice: a replica takes over, the other one is reconfigured, and so is the old primary when it comes
+back. Configuration files keep the roles. At the
 end every acknowledged write is there once, in order, and none that was refused.
 
     redis-tests/run-sentinel --binary target/release/lockstep-server
@@ -127,28 +128,37 @@ def run(group: Group, checks: Checks, workers: list[Worker]) -> None:
 
     checks.that("who is in sync may be promoted", (second.info()["slave_priority"], second.info()["replica_in_sync"])
                 == (100, "yes"))
-    first.kill()
+
+    # Valkey's Sentinel can ask the primary for a FAILOVER.
+    group.sentinels[-1].client().execute_command("SENTINEL", "FAILOVER", group.NAME, "COORDINATED")
     group.wait_for_primary(second)
+    wait_for("the others to follow", lambda: first.follows(second) and never.follows(second))
     wait_for_work(workers)
-    wait_for("the other replica to follow", lambda: never.follows(second))
-    wait_for("the roles to be written", lambda: never.configured_primary() == second.port)
-    checks.that("the promoted node's file names no primary", second.configured_primary() is None)
-
-    # It comes back as its file says, as a primary, and nobody may write to it.
-    first.start()
-    wait_for("the old primary to follow", lambda: first.follows(second))
-    checks.that("the old primary's file names the new one", first.configured_primary() == second.port)
     group.wait_in_sync(second, 2)
-    wait_for_work(workers)
-
-    # Only the first may take over: the other's priority is 0.
     group.wait_until_watched()
+
     second.kill()
     group.wait_for_primary(first)
+    wait_for_work(workers)
     wait_for("the other replica to follow", lambda: never.follows(first))
+    wait_for("the roles to be written", lambda: never.configured_primary() == first.port)
+    checks.that("the promoted node's file names no primary", first.configured_primary() is None)
+
+    # It comes back as its file says, and nobody may write to it.
+    second.start()
+    wait_for("the old primary to follow", lambda: second.follows(first))
+    wait_for("its file to name the new one", lambda: second.configured_primary() == first.port)
+    group.wait_in_sync(first, 2)
+    wait_for_work(workers)
+
+    # Only the second may take over: the other's priority is 0.
+    group.wait_until_watched()
+    first.kill()
+    group.wait_for_primary(second)
+    wait_for("the other replica to follow", lambda: never.follows(second))
     wait_for_work(workers)
     never.restart()
-    wait_for("the restarted replica to follow as its file says", lambda: never.follows(first))
+    wait_for("the restarted replica to follow as its file says", lambda: never.follows(second))
     wait_for_work(workers)
 
 
@@ -164,11 +174,11 @@ def main() -> int:
         stop.set()
         for worker in workers:
             worker.join(60)
-        first, _, never = group.nodes
-        group.wait_in_sync(first, 1)
-        check_tally(checks, workers, first.client())
-        wait_for("the replica to have everything", lambda: first.offset() == never.offset())
-        checks.that("the replica holds the same data", first.digest() == never.digest())
+        _, second, never = group.nodes
+        group.wait_in_sync(second, 1)
+        check_tally(checks, workers, second.client())
+        wait_for("the replica to have everything", lambda: second.offset() == never.offset())
+        checks.that("the replica holds the same data", second.digest() == never.digest())
     finally:
         stop.set()
         group.remove(keep=checks.failed > 0 or sys.exc_info()[0] is not None)

@@ -119,7 +119,7 @@ class Group:
         for kind in ["redis7", "redis", "valkey"]:
             watch = [f"sentinel monitor {self.NAME} 127.0.0.1 {primary.port} 2",
                      f"sentinel down-after-milliseconds {self.NAME} {DOWN_AFTER_MS}",
-                     f"sentinel failover-timeout {self.NAME} 4000"]
+                     f"sentinel failover-timeout {self.NAME} 3000"]
             self.sentinels.append(Process(str(found[kind]), kind, watch, ["--sentinel"]))
 
     def sentinel_client(self) -> Sentinel:
