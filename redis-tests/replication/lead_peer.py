@@ -75,9 +75,11 @@ def refused(binaries: dict) -> None:
 
 
 def in_sync(binaries: dict, name: str) -> None:
-    """Writes wait for the acknowledgement that the primary asks for."""
-    primary = links.start("lockstep", binaries["lockstep"], "--sync-timeout", "10000", "--sync-on-timeout", "wait")
-    replica = links.start(name, binaries[name])
+    """Writes wait for the acknowledgement that the primary asks for, and for the replica's file where it tells of it."""
+    tells_of_file = name != "redis7"
+    primary = links.start("lockstep", binaries["lockstep"], "--sync-timeout", "10000", "--sync-on-timeout", "wait",
+                          "--sync-ack", "fsynced" if tells_of_file else "applied")
+    replica = links.start(name, binaries[name], "--appendonly", "yes", "--appendfsync", "always")
     try:
         links.follow(replica, primary)
         connection = primary.connect(30)
@@ -89,9 +91,15 @@ def in_sync(binaries: dict, name: str) -> None:
                 raise Broken(f"write {n} was acknowledged and is not on the replica")
         if call(connection, "WAIT", 1, 5000).text != b"1":
             raise Broken("WAIT does not count the replica")
+        if tells_of_file and _numbers(call(connection, "WAITAOF", 0, 1, 5000)) != [0, 1]:
+            raise Broken("WAITAOF does not count the replica")
     finally:
         replica.stop()
         primary.stop()
+
+
+def _numbers(reply) -> list[int]:
+    return [int(item.text) for item in reply.items]
 
 
 def migrate_out(binaries: dict, name: str, by_failover: bool) -> None:

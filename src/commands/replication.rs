@@ -293,7 +293,7 @@ fn wait(
         reply.int(reached as i64);
         return Ok(());
     }
-    ask_replicas(server, offset);
+    ask_replicas(server, offset, false);
     context.after = After::Block(BlockOn::Replicas {
         count: count as usize,
         offset,
@@ -335,7 +335,7 @@ fn waitaof(
         reply.int(reached as i64);
         return Ok(());
     }
-    ask_replicas(server, offset);
+    ask_replicas(server, offset, true);
     context.after = After::Block(BlockOn::Files {
         local,
         count,
@@ -346,8 +346,8 @@ fn waitaof(
 }
 
 /// Redis's and Valkey's replicas say how far they are when they are asked.
-fn ask_replicas(server: &crate::server::Server, offset: u64) {
-    server.replication.want_acknowledged(offset);
+fn ask_replicas(server: &crate::server::Server, offset: u64, in_files: bool) {
+    server.replication.want_acknowledged(offset, in_files);
     server.log.notify();
 }
 

@@ -7,7 +7,7 @@
 use super::CAPABILITY;
 use super::send_copy::full_sync;
 use super::state::{LinkState, ReplicaLink};
-use crate::commit::{Acked, Event, LEVELS};
+use crate::commit::{AckLevel, Acked, Event, LEVELS};
 use crate::net::{Client, ClientKind, Stream, Worker};
 use crate::protocol::{Args, Limits, Parsed, RequestReader};
 use crate::server::Server;
@@ -147,6 +147,8 @@ async fn serve(
         heard: Instant::now(),
         input,
         timer: Box::pin(tokio::time::sleep(TIMER)),
+        ask_again: None,
+        patience: ASK_AGAIN,
     };
     // Acknowledgements that are here already.
     sender.take_acks()?;
@@ -246,6 +248,10 @@ struct Sender<'a> {
     /// When the replica last sent anything: one that loads its copy sends empty lines.
     heard: Instant,
     timer: Pin<Box<tokio::time::Sleep>>,
+    /// When to ask once more how far the replica's file is.
+    ask_again: Option<Pin<Box<tokio::time::Sleep>>>,
+    /// How long to wait before that.
+    patience: Duration,
 }
 
 impl Sender<'_> {
@@ -278,18 +284,18 @@ impl Sender<'_> {
 
     /// A replica of another kind acknowledges when it is asked to: once for what has gathered,
     /// if somebody waits for it. The question is a part of the stream.
-    fn ask_for_acknowledgement(&self) {
+    fn ask_for_acknowledgement(&mut self, cx: &mut Context<'_>) {
         if self.link.pushes || self.server.replication.is_replica() {
             return;
         }
+        let again = match &mut self.ask_again {
+            Some(timer) => timer.as_mut().poll(cx).is_ready(),
+            None => false,
+        };
         let marks = &self.server.watermarks;
         let wanted = LEVELS[1..].iter().map(|level| marks.wanted(*level)).max();
-        if self.server.replication.must_ask(wanted.unwrap_or(0)) {
-            // Held, so that nothing is appended while the role changes.
-            let _publishing = self.server.pubsub.publishing();
-            if self.server.replication.is_replica() {
-                return;
-            }
+        if again || self.server.replication.must_ask(wanted.unwrap_or(0)) {
+            self.ask_again = None;
             let end = self.server.log.append_stream_only(GETACK);
             self.server.replication.asked(end);
             // The links to others like it.
@@ -297,8 +303,21 @@ impl Sender<'_> {
         }
     }
 
+    /// What such a replica says of its file is what was fsynced before it was asked: where
+    /// that is not enough it is asked again.
+    fn ask_again_for_file(&mut self, fsynced: u64) {
+        let wanted = self.server.watermarks.wanted(AckLevel::Fsynced);
+        let wanted = wanted.max(self.server.replication.wanted_in_files());
+        if self.link.pushes || fsynced >= wanted {
+            self.patience = ASK_AGAIN;
+        } else if self.ask_again.is_none() {
+            self.ask_again = Some(Box::pin(tokio::time::sleep(self.patience)));
+            self.patience = (2 * self.patience).min(ASK_SELDOM);
+        }
+    }
+
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.ask_for_acknowledgement();
+        self.ask_for_acknowledgement(cx);
         loop {
             if self.parts.is_empty() {
                 let Ok(read) = self.server.log.read(self.cursor, READ_AT_ONCE) else {
@@ -413,6 +432,7 @@ impl Sender<'_> {
         link.applied.store(applied, Ordering::SeqCst);
         if let Some(fsynced) = fsynced {
             link.fsynced.store(fsynced.min(applied), Ordering::SeqCst);
+            self.ask_again_for_file(fsynced);
         }
         let acked = Acked {
             received: applied,
@@ -442,6 +462,10 @@ fn parse_ack(args: Args<'_>) -> Option<(u64, Option<u64>)> {
 }
 
 const GETACK: &[u8] = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n";
+/// How long to wait for a replica's file before asking again: twice as long each time, up to
+/// a bound.
+const ASK_AGAIN: Duration = Duration::from_millis(5);
+const ASK_SELDOM: Duration = Duration::from_millis(200);
 /// Bytes of the log taken at once.
 const READ_AT_ONCE: usize = 1 << 20;
 /// How often a link looks at its bounds.

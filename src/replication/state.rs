@@ -125,9 +125,10 @@ pub struct Replication {
     /// Whether there ever was a link.
     had_links: AtomicBool,
     changed: tokio::sync::Notify,
-    /// The offset that a `WAIT` waits for, and the one up to which replicas were asked how far
-    /// they are.
+    /// The offset that a `WAIT` waits for, the one that a `WAITAOF` does, and the one up to
+    /// which replicas were asked how far they are.
     waited_for: AtomicU64,
+    files_waited_for: AtomicU64,
     asked_up_to: AtomicU64,
     /// See [`Replication::stream_lock`].
     stream: Mutex<()>,
@@ -156,6 +157,7 @@ impl Replication {
             had_links: AtomicBool::new(false),
             changed: tokio::sync::Notify::new(),
             waited_for: AtomicU64::new(0),
+            files_waited_for: AtomicU64::new(0),
             asked_up_to: AtomicU64::new(0),
             stream: Mutex::new(()),
             failover: Failover::default(),
@@ -237,6 +239,7 @@ impl Replication {
         identity.generation += 1;
         // Offsets may have started over since.
         self.waited_for.store(0, Ordering::SeqCst);
+        self.files_waited_for.store(0, Ordering::SeqCst);
         self.asked_up_to.store(0, Ordering::SeqCst);
         let old = std::mem::replace(&mut identity.replid, crate::random::hex40());
         identity.previous = Some((old, offset));
@@ -321,9 +324,17 @@ impl Replication {
                 .is_some_and(|(id, until)| id == replid && offset <= *until)
     }
 
-    /// Notes that a client waits until replicas have acknowledged `offset`.
-    pub fn want_acknowledged(&self, offset: u64) {
+    /// Notes that a client waits until replicas have acknowledged `offset`, or fsynced it.
+    pub fn want_acknowledged(&self, offset: u64, in_files: bool) {
         self.waited_for.fetch_max(offset, Ordering::SeqCst);
+        if in_files {
+            self.files_waited_for.fetch_max(offset, Ordering::SeqCst);
+        }
+    }
+
+    /// The newest offset that a client has wanted in replicas' files.
+    pub fn wanted_in_files(&self) -> u64 {
+        self.files_waited_for.load(Ordering::SeqCst)
     }
 
     /// Whether replicas must be asked how far they are, when somebody waits for `wanted`.
