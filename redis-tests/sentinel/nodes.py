@@ -120,7 +120,9 @@ class Group:
             watch = [f"sentinel monitor {self.NAME} 127.0.0.1 {primary.port} 2",
                      f"sentinel down-after-milliseconds {self.NAME} {DOWN_AFTER_MS}",
                      f"sentinel failover-timeout {self.NAME} 3000"]
-            self.sentinels.append(Process(str(found[kind]), kind, watch, ["--sentinel"]))
+            # Debian's is not on every machine.
+            binary = str(found.get(kind, found["redis"]))
+            self.sentinels.append(Process(binary, kind, watch, ["--sentinel"]))
 
     def sentinel_client(self) -> Sentinel:
         return Sentinel([("127.0.0.1", sentinel.port) for sentinel in self.sentinels], socket_timeout=5)
