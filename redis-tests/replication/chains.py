@@ -23,6 +23,9 @@ def main() -> int:
     for name in binaries:
         if name != "lockstep":
             cases.append((f"{name} behind a password", lambda n=name: passwords(binaries, n)))
+    if "redis" in binaries:
+        for primary, replica in (("redis", "lockstep"), ("lockstep", "redis")):
+            cases.append((f"{replica} killed and started again beneath {primary}", lambda p=primary, r=replica: restarted(binaries, p, r)))
     cases.append(("a copy that breaks off", lambda: broken_copy(binaries)))
     return links.run(cases)
 
@@ -84,6 +87,32 @@ def passwords(binaries: dict, name: str) -> None:
     finally:
         ours.stop()
         peer.stop()
+
+
+def restarted(binaries: dict, upper: str, lower: str) -> None:
+    """A replica that starts from its files goes on where they end."""
+    primary = links.start(upper, binaries[upper])
+    # Redis keeps its place in the snapshot of an orderly end, Lockstep in its append-only file.
+    files = ["--appendonly", "yes", "--appendfsync", "always"] if lower == "lockstep" else ["--save", "1000", "1000000"]
+    replica = links.start(lower, binaries[lower], *files, "--replicaof", primary.host, str(primary.port))
+    try:
+        until("the replica follows", lambda: links.is_linked(replica))
+        until("the file is made", lambda: "aof_rewrite_in_progress:0" in call(replica.connect(10), "INFO", "persistence").text.decode())
+        with Writer(primary, True) as writer:
+            until("some writes are done", lambda: writer.acknowledged > 200)
+        links.caught_up(replica, primary)
+        replica.process.kill() if lower == "lockstep" else replica.process.terminate()
+        replica.process.wait(20)
+        for n in range(100):
+            call(primary.connect(10), "SET", f"missed:{n}", n)
+        replica.restart()
+        until("the replica follows again", lambda: links.is_linked(replica))
+        links.same(primary, replica)
+        if info(primary.connect(10), "stats")["sync_full"] != "1":
+            raise Broken("it needed another full copy")
+    finally:
+        replica.stop()
+        primary.stop()
 
 
 def broken_copy(binaries: dict) -> None:

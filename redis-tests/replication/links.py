@@ -81,7 +81,8 @@ def caught_up(replica: servers.Server, primary: servers.Server) -> None:
 
 def contents(server: servers.Server) -> dict:
     connection = server.connect(30)
-    found = {}
+    libraries = call(connection, "FUNCTION", "LIST", "WITHCODE").items
+    found: dict = {("functions", b""): (b"", sorted(library.show() for library in libraries))}
     for db in (0, 3):
         call(connection, "SELECT", db)
         for key in values.keys(connection):
@@ -95,7 +96,7 @@ def same(one: servers.Server, other: servers.Server) -> None:
     mine, theirs = contents(one), contents(other)
     if "redis7" in (one.name, other.name):
         mine, theirs = ({key: _without_entries_read(value) for key, value in held.items()} for held in (mine, theirs))
-    for key in sorted(mine.keys() | theirs.keys()):
+    for key in sorted(mine.keys() | theirs.keys(), key=str):
         if mine.get(key) != theirs.get(key):
             raise Broken(f"{key}\n  {one.name} has {mine.get(key)!r:.300}\n  {other.name} has {theirs.get(key)!r:.300}")
 
@@ -115,6 +116,7 @@ def fill(server: servers.Server, skip: set[str] = frozenset()) -> None:
     for key in values.keys(connection):
         if key.split(b":")[0].decode() in skip:
             call(connection, "DEL", key)
+    call(connection, "FUNCTION", "LOAD", "#!lua name=copied\nredis.register_function('answer', function() return 42 end)")
     call(connection, "SELECT", 3)
     call(connection, "SET", "in", "three")
 
@@ -185,6 +187,9 @@ class Writer:
                     ("XAUTOCLAIM", "w:stream:read", "g", "other", 0, "0", "COUNT", 1)]
         if pick == 3:
             return [("SADD", f"w:set:{slot}", n, n + 1), ("SPOP", f"w:set:{slot}")]
+        if pick == 4 and n % 90 == 4:
+            code = f"#!lua name=streamed\nredis.register_function('f{n}', function() return {n} end)"
+            return [("FUNCTION", "LOAD", "REPLACE", code)]
         if pick == 4:
             return [("SET", f"w:string:{slot}", n, "EX", 100_000), ("APPEND", f"w:string:{slot}", "x")]
         if pick == 5:
