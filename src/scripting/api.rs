@@ -2,7 +2,7 @@
 
 use super::convert::to_lua;
 use super::errors::{CommandError, Killed, ScriptError, is_killed, place, raise, text_of};
-use super::sandbox::{Current, Kind};
+use super::sandbox::{Current, Kind, Limit};
 use crate::commands::table;
 use crate::number::{format_double, format_g};
 use crate::protocol::OwnedArgs;
@@ -16,6 +16,7 @@ pub fn redis(lua: &Lua, current: &Rc<Current>, kind: Kind) -> Result<Table> {
     for (name, raises) in [("call", true), ("pcall", false)] {
         let current = Rc::clone(current);
         let call = lua.create_function(move |lua, args: MultiValue| {
+            let _unlimited = Limit::lifted(lua);
             let result = call(lua, &current, args);
             match result {
                 Ok(value) => Ok(value),

@@ -182,6 +182,7 @@ impl Engine {
         let outcome = match &call.program {
             Program::Script(_) => {
                 current.begins(run, None);
+                let _limited = self.sandbox.limited();
                 self.sandbox.run.call::<(bool, Value)>(function)
             }
             Program::Function(library, index) => {
@@ -189,6 +190,7 @@ impl Engine {
                 let name = info(library, *index).map(|info| &*info.name);
                 let shown = (name.unwrap_or_default(), call.command.to_owned());
                 current.begins(run, Some(shown));
+                let _limited = self.sandbox.limited();
                 self.sandbox.call.call((function, keys, args))
             }
         };
@@ -256,11 +258,8 @@ impl Engine {
     fn arguments(&self, call: &Call<'_>) -> mlua::Result<(Table, Table)> {
         let lua = &self.sandbox.lua;
         let table = |values: Args<'_>| -> mlua::Result<Table> {
-            let table = lua.create_table_with_capacity(values.len(), 0)?;
-            for (i, value) in values.iter().enumerate() {
-                table.raw_set(i + 1, lua.create_string(value)?)?;
-            }
-            Ok(table)
+            let values = values.iter().map(|value| lua.create_string(value));
+            lua.create_sequence_from(values.collect::<mlua::Result<Vec<_>>>()?)
         };
         let (keys, args) = (table(call.keys)?, table(call.args)?);
         if call.program.kind() == Kind::Scripts {

@@ -157,7 +157,6 @@ impl Sandbox {
     pub fn new(kind: Kind) -> mlua::Result<Sandbox> {
         let libraries = StdLib::TABLE | StdLib::OS | StdLib::STRING | StdLib::MATH;
         let lua = Lua::new_with(libraries, LuaOptions::new())?;
-        lua.set_memory_limit(MEMORY_LIMIT)?;
         let current = Rc::new(Current::new(kind));
         let host = api::host(&lua, &current)?;
         let given = lua.create_table()?;
@@ -185,6 +184,15 @@ impl Sandbox {
         })
     }
 
+    /// Limits what the interpreter may allocate while what is returned lives.
+    ///
+    /// With a limit, the binding makes each of the host's own allocations in a protected
+    /// call, which costs several times as much as the allocation; so the limit is on only
+    /// while a script's own code runs, which alone can allocate without bound.
+    pub fn limited(&self) -> Limit<'_> {
+        Limit::set(&self.lua, MEMORY_LIMIT, 0)
+    }
+
     /// Compiles a text under the name that errors show.
     pub fn compile(&self, code: Vec<u8>, name: &str) -> mlua::Result<Function> {
         let chunk = self.lua.load(code).set_name(name);
@@ -200,11 +208,38 @@ impl Sandbox {
         *self.current.loading.borrow_mut() = Some(Vec::new());
         let until = within.map(|within| Instant::now() + within);
         self.current.load_until.set(until);
+        let limited = self.limited();
         let outcome = self.load.call::<(bool, mlua::Value)>(text);
+        drop(limited);
         self.current.load_until.set(None);
         let found = self.current.loading.borrow_mut().take().unwrap_or_default();
         let (ok, error) = outcome?;
         Ok(if ok { Ok(found) } else { Err(error) })
+    }
+}
+
+/// A limit of an interpreter's memory that is another one later.
+pub struct Limit<'l> {
+    lua: &'l Lua,
+    afterwards: usize,
+}
+
+impl<'l> Limit<'l> {
+    fn set(lua: &'l Lua, bytes: usize, afterwards: usize) -> Self {
+        // It fails for foreign allocators only.
+        let _ = lua.set_memory_limit(bytes);
+        Limit { lua, afterwards }
+    }
+
+    /// Lifts the limit while a function of the host runs, called by a script.
+    pub fn lifted(lua: &'l Lua) -> Self {
+        Limit::set(lua, 0, MEMORY_LIMIT)
+    }
+}
+
+impl Drop for Limit<'_> {
+    fn drop(&mut self) {
+        let _ = self.lua.set_memory_limit(self.afterwards);
     }
 }
 
