@@ -42,6 +42,11 @@ impl Default for EffectBuf {
 }
 
 impl EffectBuf {
+    /// Bytes that the buffer has room for.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Whether no command was added.
     #[inline]
     pub fn is_empty(&self) -> bool {

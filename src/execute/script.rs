@@ -11,7 +11,7 @@
 
 use super::context::{Origin, Settings};
 use super::dispatch::Gates;
-use super::effect::Effect;
+use super::effect::{Effect, EffectBuf};
 use super::events;
 use super::run::{self, Frame, Scratch};
 use super::session::{After, SessionContext};
@@ -24,6 +24,7 @@ use crate::protocol::{Args, OutBuf, Reply, WireError, errors};
 use crate::pubsub::is_shown;
 use crate::server::{CommandClock, CommandCounts, Server};
 use crate::time::UnixMs;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -38,6 +39,21 @@ pub struct ScriptRules {
     /// The script has a shebang line: what it may do was settled before it began.
     pub declared: bool,
 }
+
+/// Buffers that the next script of the thread uses again. Empty.
+#[derive(Default)]
+struct Spare {
+    effects: EffectBuf,
+    touched: Vec<(DbIndex, usize)>,
+    out: OutBuf,
+}
+
+thread_local! {
+    static SPARE: Cell<Spare> = Cell::default();
+}
+
+/// The largest buffer that is kept, in bytes.
+const SPARE_BYTES: usize = 64 * 1024;
 
 /// A script in execution.
 pub struct ScriptRun {
@@ -87,6 +103,7 @@ impl ScriptRun {
                 Locked::database(&server.keyspace, db)
             }
         });
+        let spare = SPARE.take();
         let mut run = ScriptRun {
             server,
             rules,
@@ -94,17 +111,21 @@ impl ScriptRun {
             now: context.now,
             db,
             client,
-            scratch: Scratch::default(),
+            scratch: Scratch {
+                effects: spare.effects,
+                ..Scratch::default()
+            },
             locked,
             counts,
-            touched: Vec::new(),
+            touched: spare.touched,
             inside_exec,
             everything: everything || inside_exec,
             wrote: false,
             loaded_at: 0,
             reader: events::reader(context.client),
-            out: OutBuf::default(),
+            out: spare.out,
         };
+        run.out.truncate(0);
         run.scratch.serve(context.client.id);
         if inside_exec {
             std::mem::swap(&mut run.scratch, context.scratch);
@@ -161,6 +182,15 @@ impl ScriptRun {
         run::serve_and_unlock(&frame, self.locked, &mut self.scratch);
         context.scratch.take_mail_of(&mut self.scratch);
         run::free_garbage(self.server, &mut self.scratch);
+        self.touched.clear();
+        if self.out.buf.capacity() <= SPARE_BYTES && self.scratch.effects.capacity() <= SPARE_BYTES
+        {
+            SPARE.set(Spare {
+                effects: self.scratch.effects,
+                touched: self.touched,
+                out: self.out,
+            });
+        }
     }
 
     /// Executes a command; its reply is in `out` unless it failed.
