@@ -4,7 +4,7 @@ use super::free_port;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
 const FLOWS: u8 = 0;
@@ -20,6 +20,7 @@ struct Orders {
     /// Links of earlier generations are closed.
     generation: AtomicU64,
     delay_ms: AtomicU64,
+    target: AtomicU16,
 }
 
 /// Forwards connections to a port until it is dropped.
@@ -33,12 +34,14 @@ impl Proxy {
         let port = free_port();
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port");
         let orders: Arc<Orders> = Arc::default();
+        orders.target.store(target, Ordering::SeqCst);
         let of_thread = Arc::clone(&orders);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 if of_thread.mode.load(Ordering::SeqCst) == ENDED {
                     return;
                 }
+                let target = of_thread.target.load(Ordering::SeqCst);
                 if let Ok(server) = TcpStream::connect(("127.0.0.1", target)) {
                     forward(&client, &server, &of_thread);
                     forward(&server, &client, &of_thread);
@@ -61,6 +64,12 @@ impl Proxy {
     /// Closes the links that there are.
     pub fn cut(&self) {
         self.orders.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Links that are made from now on lead elsewhere; those that there are end.
+    pub fn lead_to(&self, target: u16) {
+        self.orders.target.store(target, Ordering::SeqCst);
+        self.cut();
     }
 
     /// Each piece takes this long in each direction.
