@@ -306,6 +306,18 @@ const SCRIPT: &[CommandSpec] = &[
         ..SCRIPTING
     },
     CommandSpec {
+        name: "show",
+        // Valkey's.
+        since: "8.0.0",
+        arity: 3,
+        flags: Flags::of("noscript stale"),
+        syntax: "sha1",
+        summary: "Shows the text of a cached script.",
+        complexity: "O(N), N being the length of the script",
+        handler: Handler::Session(script::show),
+        ..SCRIPTING
+    },
+    CommandSpec {
         name: "debug",
         since: "3.2.0",
         arity: 3,

@@ -62,6 +62,20 @@ pub(super) fn kill(
     Ok(())
 }
 
+/// `SCRIPT SHOW sha1`: Valkey's.
+pub(super) fn show(
+    ctx: &mut SessionContext<'_>,
+    args: Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    let sha = parse_sha(args.at(2));
+    match sha.and_then(|sha| ctx.server.scripts.get(&sha)) {
+        Some(script) => reply.bulk(&script.body),
+        None => return Err(WireError::fixed("NOSCRIPT No matching script.")),
+    }
+    Ok(())
+}
+
 /// `SCRIPT DEBUG YES | SYNC | NO`
 pub(super) fn debug(
     _: &mut SessionContext<'_>,
