@@ -1,7 +1,8 @@
 //! Reading a file into the keyspace.
 
+use super::insert::{Collector, WAITING, insert_all};
 use crate::execute::{Settings, created, with_frequency, with_idle};
-use crate::keyspace::{DbIndex, Entry, Keyspace, Libraries, Locked, shard_of};
+use crate::keyspace::{DbIndex, Entry, Keyspace, Libraries};
 use crate::rdb::{self, FileReader, Item, Key, Problem, RdbError};
 use crate::scripting::read_library;
 use crate::server::Server;
@@ -9,6 +10,7 @@ use crate::time::{self, Instant, UnixMs};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
 
 /// The file cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +87,7 @@ pub fn load_at_start(server: &'static Server) -> Result<bool, LoadError> {
 pub fn load_locked(
     server: &Server,
     rules: &Rules<'_>,
-    put: impl FnMut(DbIndex, Entry) -> bool,
+    put: impl FnMut(DbIndex, Entry, u64) -> bool,
 ) -> Result<(), LoadError> {
     let config = server.config.current();
     let path = config.dir.join(&config.dbfilename);
@@ -160,17 +162,21 @@ pub fn load_beside<R: Read>(
         now,
         expired,
     };
-    let loaded = load_items(reader, &rules, |db, entry| {
-        let key = entry.view().key();
-        let hash = crate::hash::hash(key);
-        let index = shard_of(hash);
-        let mut locked = Locked::one(keyspace, db, index);
-        let shard = locked.shard_mut(db, index);
-        if shard.find(hash, key).is_some() {
-            return false;
+    let loaded = std::thread::scope(|scope| {
+        let (send, receive) = sync_channel(WAITING);
+        let inserting = scope.spawn(move || insert_all(keyspace, receive, now));
+        let mut collector = Collector::new(send);
+        let loaded = load_items(reader, &rules, |db, entry, at| collector.put(db, entry, at));
+        collector.flush();
+        drop(collector);
+        match inserting.join() {
+            Ok(Ok(())) => loaded,
+            Ok(Err(offset)) => Err(RdbError {
+                offset,
+                what: Problem::Duplicate("a key"),
+            }),
+            Err(panic) => std::panic::resume_unwind(panic),
         }
-        shard.insert_entry(hash, entry, now);
-        true
     })?;
     keyspace.functions.replace(loaded.libraries.clone());
     Ok(loaded)
@@ -188,14 +194,15 @@ pub struct Rules<'a> {
     pub expired: Expired,
 }
 
-/// Hands every key of a file to `put`, which answers whether there was none of its name.
+/// Hands every key of a file to `put`, with the offset at which it begins; `put` answers whether
+/// there was none of its name.
 ///
 /// # Errors
 /// When the file is damaged or `put` has refused a key.
 pub fn load_items<R: Read>(
     reader: &mut FileReader<R>,
     rules: &Rules<'_>,
-    mut put: impl FnMut(DbIndex, Entry) -> bool,
+    mut put: impl FnMut(DbIndex, Entry, u64) -> bool,
 ) -> Result<Loaded, RdbError> {
     let mut loaded = Loaded::default();
     let mut facts = Facts::default();
@@ -224,7 +231,7 @@ fn take_key(
     key: Key,
     rules: &Rules<'_>,
     loaded: &mut Loaded,
-    put: &mut impl FnMut(DbIndex, Entry) -> bool,
+    put: &mut impl FnMut(DbIndex, Entry, u64) -> bool,
 ) -> Result<(), RdbError> {
     let fault = |what| RdbError {
         offset: key.offset,
@@ -251,7 +258,7 @@ fn take_key(
         (None, Some(count)) => with_frequency(count, rules.now, rules.settings),
         (None, None) => created(rules.now, rules.settings),
     });
-    if !put(DbIndex(key.db), entry) {
+    if !put(DbIndex(key.db), entry, key.offset) {
         return Err(fault(Problem::Duplicate("a key")));
     }
     loaded.keys += 1;

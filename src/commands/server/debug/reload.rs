@@ -41,7 +41,7 @@ pub(super) fn reload(
             now,
             expired: Expired::LeftOut,
         };
-        dump_file::load_locked(server, &rules, |db, entry| {
+        dump_file::load_locked(server, &rules, |db, entry, _| {
             let hash = crate::hash::hash(entry.view().key());
             let shard = locked.shard_mut(db, shard_of(hash));
             if let Some(slot) = shard.find(hash, entry.view().key()) {
