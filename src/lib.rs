@@ -4,6 +4,7 @@
 
 pub mod aof;
 pub mod bench;
+pub mod check;
 pub mod client;
 pub mod commands;
 pub mod commit;

@@ -7,10 +7,11 @@
 
 use super::annotation::Annotation;
 use super::manifest::{FileInfo, Manifest, ManifestError};
+use super::piece::{Piece, next_piece};
 use crate::dump_file::{self, Expired};
 use crate::execute::{Applier, ApplyError};
 use crate::keyspace::DbIndex;
-use crate::protocol::{Limits, Parsed, RequestReader};
+use crate::protocol::{Limits, RequestReader};
 use crate::rdb::{self, FileReader, RdbError};
 use crate::server::Server;
 use std::fs::{File, OpenOptions};
@@ -255,37 +256,25 @@ impl<'a> Reading<'a> {
             let rest = &self.input[at..];
             let offset = self.start + at as u64;
             let mut annotation = None;
-            let n = match rest[0] {
-                b'#' => match memchr::memchr(b'\n', rest) {
-                    Some(end) => {
-                        if let Some(found) = Annotation::parse(&rest[..=end])
-                            && !self.applier.in_transaction()
-                        {
-                            annotation = Some(found);
-                        }
-                        end + 1
+            let piece = next_piece(&mut self.reader, &self.limits, rest);
+            let n = match piece.map_err(|what| self.corrupt(offset, what))? {
+                None => break,
+                Some(Piece::Comment(n)) => {
+                    if let Some(found) = Annotation::parse(&rest[..n])
+                        && !self.applier.in_transaction()
+                    {
+                        annotation = Some(found);
                     }
-                    None => break,
-                },
-                b'*' => match self.reader.parse(rest, &self.limits) {
-                    Ok(Parsed::Incomplete) => break,
-                    Ok(Parsed::Request(n)) => {
-                        let applied = self.applier.apply(self.reader.args(rest));
-                        applied.map_err(|error| LoadError::Apply {
-                            path: self.path.to_owned(),
-                            offset,
-                            error,
-                        })?;
-                        n
-                    }
-                    Ok(Parsed::Nothing(_)) => {
-                        return Err(self.corrupt(offset, "a command without a name".into()));
-                    }
-                    Err(error) => return Err(self.corrupt(offset, error.to_string())),
-                },
-                other => {
-                    let what = format!("expected '*', got '{}'", other.escape_ascii());
-                    return Err(self.corrupt(offset, what));
+                    n
+                }
+                Some(Piece::Command(n)) => {
+                    let applied = self.applier.apply(self.reader.args(rest));
+                    applied.map_err(|error| LoadError::Apply {
+                        path: self.path.to_owned(),
+                        offset,
+                        error,
+                    })?;
+                    n
                 }
             };
             at += n;

@@ -9,7 +9,7 @@
 //! write log ──► writer thread ──► increment ──fsync──► fsynced offset ──► in-sync set, FACK
 //! snapshot  ──► rewrite thread ─► new base ──► manifest names it and what came after it
 //! ```
-//! `manifest` and `annotation` are the formats, `load` reads everything at start, `writer` is
+//! `manifest`, `annotation` and `piece` are the formats, `load` reads everything at start, `writer` is
 //! the thread that writes and fsyncs, `rewrite` makes a new base, `handle` is what the rest of
 //! the server sees and what the threads share.
 //!
@@ -29,6 +29,7 @@ mod annotation;
 mod handle;
 mod load;
 mod manifest;
+mod piece;
 mod rewrite;
 mod writer;
 
@@ -36,3 +37,4 @@ pub use annotation::Annotation;
 pub use handle::{Aof, AofStatus};
 pub use load::LoadError;
 pub use manifest::{FileInfo, Kind, Manifest, ManifestError};
+pub use piece::{Piece, next_piece};
