@@ -5,6 +5,7 @@
 //! same functions.
 
 pub mod allocations;
+pub mod aof_file;
 pub mod aof_manifest;
 pub mod config_text;
 pub mod mutate;

@@ -1,7 +1,7 @@
 //! A bounded, reproducible run of each target; see `lockstep_fuzz::mutate::run`.
 
 use lockstep_fuzz::mutate::{Rng, run, seeds};
-use lockstep_fuzz::{aof_manifest, config_text, rdb_file, request_reader};
+use lockstep_fuzz::{aof_file, aof_manifest, config_text, rdb_file, request_reader};
 
 #[test]
 fn requests_are_read_as_redis_protocol_reads_them() {
@@ -109,4 +109,27 @@ fn rdb_files_are_read_or_refused() {
     ];
     let seeds = seeds("rdb_file");
     run(100_000, &seeds, &WORDS, |_| None, rdb_file::check);
+}
+
+#[test]
+fn append_only_files_are_whole_as_far_as_is_said() {
+    const WORDS: [&[u8]; 14] = [
+        b"*",
+        b"$",
+        b"\r\n",
+        b"*1\r\n$5\r\nMULTI\r\n",
+        b"*1\r\n$4\r\nEXEC\r\n",
+        b"*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n",
+        b"$536870912\r\n",
+        b"*1048576\r\n",
+        b"*-1\r\n",
+        b"*0\r\n",
+        b"#",
+        b"#TS:1\r\n",
+        b"#LOCKSTEP replid=",
+        b"\xff",
+    ];
+    let mut seeds = seeds("aof_file");
+    seeds.extend(lockstep_fuzz::mutate::seeds("rdb_file"));
+    run(6_000, &seeds, &WORDS, |_| None, aof_file::check);
 }

@@ -11,7 +11,7 @@ mod scan;
 use crate::aof::{Manifest, ManifestError};
 use crate::rdb;
 use clap::Args;
-use scan::{FaultKind, Report, scan};
+pub use scan::{Fault, FaultKind, RdbReport, Report, scan};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, Read, Write};
 use std::path::{Path, PathBuf};
