@@ -19,6 +19,7 @@ pub mod hyperloglog;
 pub mod introspection;
 pub mod key_positions;
 pub mod lists;
+mod many_pop;
 pub mod persistence;
 pub mod pubsub;
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! client and tries again when a key has become a list.
 
 use super::edit::{End, ListEdit};
-use super::ends::{ManyPop, move_element, pop_first, tell_popped};
+use super::ends::{move_element, pop_first, tell_popped};
+use crate::commands::many_pop::ManyPop;
 use crate::commands::timeouts;
 use crate::execute::{BlockSpec, Effect, NullReply, WriteContext};
 use crate::keyspace::Wanted;
@@ -116,7 +117,7 @@ pub(super) fn blmpop(
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
     // Redis looks at the timeout last.
-    let given = ManyPop::parse(args, 2)?;
+    let given = ManyPop::parse(args, 2, End::named)?;
     let timeout = timeouts::seconds(args.at(1))?;
     let keys = args.skip(3).first(given.keys);
     if pop_first(ctx, keys, &given, reply)? {

@@ -1,7 +1,7 @@
 //! What happens at the ends of lists: pushing, popping, moving from one to another.
 
 use super::edit::{End, ListEdit};
-use crate::commands::arguments::Arguments;
+use crate::commands::many_pop::ManyPop;
 use crate::config::NotifyClass;
 use crate::execute::{Effect, WriteContext};
 use crate::number::parse_i64;
@@ -257,53 +257,13 @@ pub(in crate::commands) fn move_element(
     Ok(Some(text))
 }
 
-/// What `LMPOP` and `BLMPOP` have in common: keys, end and count, from the number of keys on.
-pub(in crate::commands) struct ManyPop {
-    /// How many keys there are; they begin right after their number.
-    pub keys: usize,
-    /// From which end.
-    pub end: End,
-    /// How many elements at most.
-    pub count: usize,
-}
-
-impl ManyPop {
-    /// Reads the arguments; the number of keys is argument `at`.
-    ///
-    /// # Errors
-    /// In Redis's words.
-    pub(in crate::commands) fn parse(args: Args<'_>, at: usize) -> Result<ManyPop, WireError> {
-        let keys = parse_i64(args.at(at)).and_then(|n| usize::try_from(n).ok());
-        let keys = keys.filter(|n| *n > 0 && *n <= i32::MAX as usize);
-        let keys = keys.ok_or(WireError::fixed("ERR numkeys should be greater than 0"))?;
-        let end = args.get(at + keys + 1).ok_or(errors::SYNTAX)?;
-        let end = End::named(end).ok_or(errors::SYNTAX)?;
-        let mut count = None;
-        let mut rest = Arguments::new(args, at + keys + 2);
-        while rest.more() {
-            if count.is_some() || !rest.word("count") || rest.left() == 0 {
-                return Err(errors::SYNTAX);
-            }
-            let given = parse_i64(rest.value()).and_then(|n| usize::try_from(n).ok());
-            let given = given.filter(|n| *n > 0);
-            count = Some(given.ok_or(WireError::fixed("ERR count should be greater than 0"))?);
-        }
-        rest.finish()?;
-        Ok(ManyPop {
-            keys,
-            end,
-            count: count.unwrap_or(1),
-        })
-    }
-}
-
 /// `LMPOP numkeys key [key ...] LEFT|RIGHT [COUNT count]`
 pub(super) fn lmpop(
     ctx: &mut WriteContext<'_>,
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    let given = ManyPop::parse(args, 1)?;
+    let given = ManyPop::parse(args, 1, End::named)?;
     let keys = args.skip(2).first(given.keys);
     if pop_first(ctx, keys, &given, reply)? {
         return Ok(Effect::Rewritten);
@@ -320,7 +280,7 @@ pub(super) fn lmpop(
 pub(in crate::commands) fn pop_first(
     ctx: &mut WriteContext<'_>,
     keys: Args<'_>,
-    given: &ManyPop,
+    given: &ManyPop<End>,
     reply: &mut Reply<'_>,
 ) -> Result<bool, WireError> {
     for key in keys.iter() {
@@ -330,9 +290,9 @@ pub(in crate::commands) fn pop_first(
         let count = given.count.min(ctx.list_of(found)?.len());
         reply.array(2);
         reply.bulk(key);
-        let left = take(ctx, key, found, given.end, count, reply)?;
-        tell_popped(ctx, key, given.end, left);
-        let name: &[u8] = match given.end {
+        let left = take(ctx, key, found, given.from, count, reply)?;
+        tell_popped(ctx, key, given.from, left);
+        let name: &[u8] = match given.from {
             End::Left => b"LPOP",
             End::Right => b"RPOP",
         };

@@ -3,7 +3,8 @@
 //! Each is tried like its relative in `pops`; when there is nothing, the executor files the
 //! client and tries again when a key has become a sorted set.
 
-use super::pops::{ManyPop, Which, pop_first, take};
+use super::pops::{Which, pop_first, take};
+use crate::commands::many_pop::ManyPop;
 use crate::commands::timeouts;
 use crate::execute::{BlockSpec, Effect, WriteContext};
 use crate::keyspace::Wanted;
@@ -62,7 +63,7 @@ pub(super) fn bzmpop(
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
     // Redis looks at the timeout last.
-    let given = ManyPop::parse(args, 2)?;
+    let given = ManyPop::parse(args, 2, Which::named)?;
     let timeout = timeouts::seconds(args.at(1))?;
     let keys = args.skip(3).first(given.keys);
     if pop_first(ctx, keys, &given, reply)? {

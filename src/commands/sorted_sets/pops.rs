@@ -2,7 +2,7 @@
 
 use super::bulk;
 use super::edit::SortedSetEdit;
-use crate::commands::arguments::Arguments;
+use crate::commands::many_pop::ManyPop;
 use crate::config::NotifyClass;
 use crate::execute::{Effect, Found, WriteContext};
 use crate::number::parse_i64;
@@ -141,53 +141,13 @@ fn pop(
     })
 }
 
-/// What `ZMPOP` and `BZMPOP` have in common.
-pub(in crate::commands) struct ManyPop {
-    /// How many keys there are; they begin right after their number.
-    pub keys: usize,
-    /// From which end.
-    pub which: Which,
-    /// How many members at most.
-    pub count: usize,
-}
-
-impl ManyPop {
-    /// Reads the arguments; the number of keys is argument `at`.
-    ///
-    /// # Errors
-    /// In Redis's words.
-    pub(in crate::commands) fn parse(args: Args<'_>, at: usize) -> Result<ManyPop, WireError> {
-        let keys = parse_i64(args.at(at)).and_then(|n| usize::try_from(n).ok());
-        let keys = keys.filter(|n| *n > 0 && *n <= i32::MAX as usize);
-        let keys = keys.ok_or(WireError::fixed("ERR numkeys should be greater than 0"))?;
-        let which = args.get(at + keys + 1).ok_or(errors::SYNTAX)?;
-        let which = Which::named(which).ok_or(errors::SYNTAX)?;
-        let mut count = None;
-        let mut rest = Arguments::new(args, at + keys + 2);
-        while rest.more() {
-            if count.is_some() || !rest.word("count") || rest.left() == 0 {
-                return Err(errors::SYNTAX);
-            }
-            let given = parse_i64(rest.value()).and_then(|n| usize::try_from(n).ok());
-            let given = given.filter(|n| *n > 0);
-            count = Some(given.ok_or(WireError::fixed("ERR count should be greater than 0"))?);
-        }
-        rest.finish()?;
-        Ok(ManyPop {
-            keys,
-            which,
-            count: count.unwrap_or(1),
-        })
-    }
-}
-
 /// `ZMPOP numkeys key [key ...] MIN|MAX [COUNT count]`
 pub(super) fn zmpop(
     ctx: &mut WriteContext<'_>,
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    let given = ManyPop::parse(args, 1)?;
+    let given = ManyPop::parse(args, 1, Which::named)?;
     let keys = args.skip(2).first(given.keys);
     if pop_first(ctx, keys, &given, reply)? {
         return Ok(Effect::Rewritten);
@@ -204,7 +164,7 @@ pub(super) fn zmpop(
 pub(in crate::commands) fn pop_first(
     ctx: &mut WriteContext<'_>,
     keys: Args<'_>,
-    given: &ManyPop,
+    given: &ManyPop<Which>,
     reply: &mut Reply<'_>,
 ) -> Result<bool, WireError> {
     for key in keys.iter() {
@@ -212,7 +172,7 @@ pub(in crate::commands) fn pop_first(
             continue;
         };
         ctx.sorted_set_of(found)?;
-        let taken = take(ctx, key, found, given.which, given.count)?;
+        let taken = take(ctx, key, found, given.from, given.count)?;
         reply.array(2);
         reply.bulk(key);
         reply.array(taken.len());
@@ -221,7 +181,7 @@ pub(in crate::commands) fn pop_first(
             bulk(reply, crate::values::packed::Element::Str(member));
             reply.double(*score);
         }
-        let name = given.which.name().to_ascii_uppercase();
+        let name = given.from.name().to_ascii_uppercase();
         let effect = ctx.effect(3).arg(name.as_bytes()).arg(key);
         effect.int(taken.len() as i64);
         return Ok(true);
