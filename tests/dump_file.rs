@@ -3,6 +3,7 @@
 mod support;
 
 use lockstep::client::info_field;
+use std::io::Write as _;
 use std::time::Duration;
 use support::random::Draw;
 use support::{Server, eventually};
@@ -173,4 +174,47 @@ fn a_replica_that_restarts_from_its_rdb_file_resumes() {
     eventually("what was missed", || replica.text(&["DBSIZE"]) == "102");
     assert_eq!(full(&primary), before, "{}", replica.log());
     assert_eq!(replica.digest(), primary.digest());
+}
+
+/// The file is a pipe here, so that loading takes as long as the test wants.
+#[test]
+fn clients_are_told_how_far_loading_has_come() {
+    let mut server = Server::start(&[]);
+    fill(&server, "1000");
+    assert_eq!(server.text(&["SAVE"]), "OK");
+    let digest = server.digest();
+    server.kill();
+    let path = server.path("dump.rdb");
+    let bytes = std::fs::read(&path).expect("the file");
+    std::fs::remove_file(&path).expect("gone");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("mkfifo").success());
+    server.spawn();
+    let mut pipe = std::fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .expect("a reader");
+    let (first, rest) = bytes.split_at(bytes.len() / 2);
+    pipe.write_all(first).expect("the server reads");
+    let read = first.len().to_string();
+    eventually("what was written to be read", || {
+        server.try_call(&["PING"]).is_err() && persistence(&server, "loading_loaded_bytes") == read
+    });
+    assert_eq!(persistence(&server, "loading"), "1");
+    assert_ne!(persistence(&server, "loading_start_time"), "");
+    assert_eq!(persistence(&server, "loading_total_bytes"), "0");
+    let refused = server.try_call(&["GET", "key:1"]).expect_err("loading");
+    assert!(
+        refused.starts_with("LOADING Redis is loading the dataset in memory"),
+        "{refused}"
+    );
+    assert!(refused.contains("seconds left"), "{refused}");
+    pipe.write_all(rest).expect("the server reads");
+    drop(pipe);
+    eventually("the data to be there", || {
+        server.try_call(&["GET", "key:1"]).is_ok()
+    });
+    assert_eq!(persistence(&server, "loading"), "0");
+    assert_eq!(persistence(&server, "loading_start_time"), "");
+    assert_eq!(server.digest(), digest);
 }

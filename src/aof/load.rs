@@ -13,7 +13,7 @@ use crate::execute::{Applier, ApplyError};
 use crate::keyspace::DbIndex;
 use crate::protocol::{Limits, RequestReader};
 use crate::rdb::{self, FileReader, RdbError};
-use crate::server::Server;
+use crate::server::{Counted, Server};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -126,6 +126,8 @@ pub fn load(server: &'static Server, dir: &Path, name: &str) -> Result<Loaded, L
     let manifest = Manifest::parse(&text).map_err(|error| LoadError::Manifest { path, error })?;
     let mut loaded = Loaded::default();
     let files: Vec<&FileInfo> = manifest.to_load().collect();
+    let size = |info: &&FileInfo| std::fs::metadata(dir.join(&info.name)).map_or(0, |of| of.len());
+    server.loading.begins(files.iter().map(size).sum());
     for (index, info) in files.iter().enumerate() {
         let is_last = index + 1 == files.len();
         load_file(server, &dir.join(&info.name), is_last, &mut loaded)?;
@@ -155,6 +157,7 @@ fn load_file(
             .take(chunk as u64)
             .read_to_end(&mut reading.input)
             .map_err(io_error("read"))?;
+        server.loading.adds(more as u64);
         if reading.is_rdb() {
             load_rdb(&mut file, &mut reading, loaded)?;
             reading.take_input(loaded)?;
@@ -187,6 +190,10 @@ fn load_rdb(
     };
     let begun = std::mem::take(&mut reading.input);
     let checks = reading.server.config.current().rdbchecksum;
+    let file = Counted {
+        inner: file,
+        progress: &reading.server.loading,
+    };
     let mut reader = FileReader::new(begun.as_slice().chain(file), checks).map_err(failed)?;
     // What follows may speak of keys that have expired meanwhile.
     let held = dump_file::load_into(reading.server, &mut reader, Expired::Taken);

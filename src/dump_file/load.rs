@@ -5,7 +5,7 @@ use crate::execute::{Settings, created, with_frequency, with_idle};
 use crate::keyspace::{DbIndex, Entry, Keyspace, Libraries};
 use crate::rdb::{self, FileReader, Item, Key, Problem, RdbError};
 use crate::scripting::read_library;
-use crate::server::Server;
+use crate::server::{Counted, Server};
 use crate::time::{self, Instant, UnixMs};
 use std::fs::File;
 use std::io::{self, Read};
@@ -64,6 +64,13 @@ pub fn load_at_start(server: &'static Server) -> Result<bool, LoadError> {
     let content = |error| LoadError::Content {
         path: path.clone(),
         error,
+    };
+    server
+        .loading
+        .begins(file.metadata().map_or(0, |of| of.len()));
+    let file = Counted {
+        inner: file,
+        progress: &server.loading,
     };
     let mut reader = FileReader::new(file, config.rdbchecksum).map_err(content)?;
     let loaded = load_into(server, &mut reader, Expired::LeftOut).map_err(content)?;

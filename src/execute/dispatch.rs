@@ -473,7 +473,7 @@ fn node_gates(
         return Err(server.scripts.busy_error());
     }
     if gates & Gates::LOADING != 0 && !flags.contains(Flags::LOADING) {
-        return Err(errors::LOADING);
+        return Err(server.loading.refusal());
     }
     Ok(())
 }

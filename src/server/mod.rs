@@ -5,6 +5,7 @@ mod command_stats;
 mod cron;
 mod eviction;
 mod live;
+mod load_progress;
 pub mod logging;
 mod pause;
 mod rates;
@@ -15,6 +16,7 @@ mod stop;
 
 pub use command_stats::{CommandClock, CommandCount, CommandCounts, CommandStats};
 pub use live::{Live, LiveValues, OutputLimit};
+pub use load_progress::{Counted, Estimate, LoadProgress};
 pub use pause::{Hold, Pause};
 pub use rates::{PerSecond, Rates};
 pub use start::{StartError, run};

@@ -163,6 +163,7 @@ async fn serve(server: &'static Server, sockets: Vec<Socket>) -> Result<(), Star
     if let Some((host, port)) = &config.replicaof {
         crate::replication::become_replica(server, host, *port);
     }
+    server.loading.ends();
     server.gates.set(Gates::LOADING, false);
     tokio::task::spawn_local(cron::run(server));
     tracing::info!(port = config.port, "ready to accept connections");

@@ -2,6 +2,7 @@
 
 use super::eviction::Evictor;
 use super::live::{Live, OutputLimit};
+use super::load_progress::LoadProgress;
 use super::pause::Pause;
 use super::stats::Stats;
 use super::stop::Stopping;
@@ -73,6 +74,8 @@ pub struct Server {
     pub aof: Aof,
     /// The snapshot on disk.
     pub dump_file: DumpFile,
+    /// How far the loading of files has come.
+    pub loading: LoadProgress,
     /// Connections to servers to which keys were migrated.
     pub migration_sockets: Sockets,
     /// Who listens to which channels.
@@ -122,6 +125,7 @@ impl Server {
             held_bytes: AtomicUsize::new(0),
             aof: Aof::new(),
             dump_file: DumpFile::default(),
+            loading: LoadProgress::default(),
             migration_sockets: Sockets::default(),
             pubsub: PubSub::default(),
             monitors: Monitors::default(),

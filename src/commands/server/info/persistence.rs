@@ -10,6 +10,13 @@ pub(super) fn persistence(context: &SessionContext<'_>, text: &mut Text) {
     let status = |failed: bool| if failed { "err" } else { "ok" };
     text.flag("loading", server.gates.has(Gates::LOADING));
     text.flag("async_loading", false);
+    if let Some(at) = server.loading.estimate(context.now) {
+        text.field("loading_start_time", at.began);
+        text.field("loading_total_bytes", at.total);
+        text.field("loading_loaded_bytes", at.loaded);
+        text.field("loading_loaded_perc", format_args!("{:.2}", at.percent));
+        text.field("loading_eta_seconds", at.seconds_left);
+    }
     // Nothing forks, so that nothing is copied on write.
     for name in [
         "current_cow_peak",
