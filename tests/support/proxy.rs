@@ -1,6 +1,5 @@
 //! A TCP proxy that stands for the network between two nodes: it can swallow or cut links.
 
-use super::free_port;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -31,8 +30,8 @@ pub struct Proxy {
 
 impl Proxy {
     pub fn to(target: u16) -> Proxy {
-        let port = free_port();
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
         let orders: Arc<Orders> = Arc::default();
         orders.target.store(target, Ordering::SeqCst);
         let of_thread = Arc::clone(&orders);
