@@ -23,7 +23,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub type WatchFlag = Arc<AtomicBool>;
 
 /// Takes an entry as it was when the snapshot began.
-pub type PreImage = Arc<dyn Fn(DbIndex, EntryRef<'_>) + Send + Sync>;
+pub type PreImage = Arc<dyn Fn(DbIndex, EntryRef<'_>, HandedBy) + Send + Sync>;
+
+/// Who hands an entry to a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandedBy {
+    /// The snapshot's own thread, by [`Shard::walk`].
+    Walker,
+    /// Whoever is about to change the entry.
+    Writer,
+}
 
 /// A part of a database's keys.
 pub struct Shard {
@@ -519,7 +528,7 @@ impl Shard {
             // SAFETY: the entry is live and the table borrowed.
             let entry = unsafe { EntryRef::of(raw) };
             if entry.epoch() != epoch {
-                sink(db, entry);
+                sink(db, entry, HandedBy::Walker);
                 ptr.set_epoch(epoch);
             }
         });
@@ -550,7 +559,7 @@ impl Shard {
                 && !walk.own_done
                 && !Keys::is_behind(walk.cursor, crate::hash::hash(entry.key()))
             {
-                (walk.sink)(self.db, entry);
+                (walk.sink)(self.db, entry, HandedBy::Writer);
             }
             EntryPtr(raw).set_epoch(self.epoch);
         }

@@ -59,13 +59,15 @@ pub fn compress(input: &[u8]) -> Option<Vec<u8>> {
     // It must become at least four bytes shorter.
     let limit = input.len() - 4;
     let mut out = Vec::with_capacity(limit);
-    let mut table = vec![0u32; TABLE];
+    // A table for what may be in it: clearing a large one costs more than a short text.
+    let bits = input.len().ilog2().clamp(LEAST_TABLE_BITS, TABLE_BITS);
+    let mut table = vec![0u32; 1 << bits];
     // Bytes that wait to be written as they are begin here.
     let mut literal = 0;
     let mut at = 0;
     while let Some(&[a, b, c]) = input.get(at..).and_then(|rest| rest.first_chunk::<3>()) {
         let word = u32::from(a) << 16 | u32::from(b) << 8 | u32::from(c);
-        let slot = &mut table[(word.wrapping_mul(0x9e37_79b1) >> (32 - TABLE_BITS)) as usize];
+        let slot = &mut table[(word.wrapping_mul(0x9e37_79b1) >> (32 - bits)) as usize];
         // Positions are kept plus one, so that an empty slot is 0.
         let before = (*slot as usize).wrapping_sub(1);
         *slot = (at as u32).wrapping_add(1);
@@ -115,7 +117,7 @@ fn put_copy(out: &mut Vec<u8>, back: usize, count: usize) {
 const LONGEST_COPY: usize = 264;
 const FARTHEST: usize = 1 << 13;
 const TABLE_BITS: u32 = 13;
-const TABLE: usize = 1 << TABLE_BITS;
+const LEAST_TABLE_BITS: u32 = 6;
 /// Strings up to this length are never compressed.
 const LEAST_INPUT: usize = 20;
 

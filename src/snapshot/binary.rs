@@ -75,10 +75,11 @@ impl Binary {
         self.done_bytes + self.current.len()
     }
 
-    /// Takes what has been written.
+    /// Takes what has been written; what comes later selects its database anew.
     pub fn take(&mut self) -> Vec<Piece> {
         self.cut();
         self.done_bytes = 0;
+        self.selected = None;
         std::mem::take(&mut self.done)
     }
 

@@ -29,10 +29,11 @@ impl Text {
         self.done_bytes + self.current.len()
     }
 
-    /// Takes what has been written.
+    /// Takes what has been written; what comes later selects its database anew.
     pub fn take(&mut self) -> Vec<Bytes> {
         self.cut();
         self.done_bytes = 0;
+        self.selected = None;
         std::mem::take(&mut self.done)
     }
 

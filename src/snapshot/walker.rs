@@ -2,10 +2,11 @@
 
 use super::sink::{Form, Sink};
 use crate::execute::Gates;
-use crate::keyspace::{DbIndex, Keyspace, Locked, PreImage, SHARDS};
+use crate::keyspace::{Database, DbIndex, Keyspace, Locked, PreImage, SHARDS};
 use crate::server::Server;
 use crate::time::Duration;
 use bytes::Bytes;
+use parking_lot::MutexGuard;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -127,7 +128,7 @@ fn start<T>(
 pub(super) fn stamp(keyspace: &Keyspace, locked: &mut Locked<'_>, sink: &Arc<Sink>) -> u64 {
     let epoch = keyspace.epoch().wrapping_add(1);
     let target = Arc::clone(sink);
-    let pre_image: PreImage = Arc::new(move |db, entry| target.take_entry(db, entry));
+    let pre_image: PreImage = Arc::new(move |db, entry, by| target.take_entry(db, entry, by));
     let mut keys = 0;
     for (_, shard) in locked.shards_mut() {
         keys += shard.len() as u64;
@@ -164,7 +165,7 @@ fn run(server: &'static Server, sink: &Sink, sender: &Sender, selected: Option<D
 pub(super) fn walk(keyspace: &Keyspace, sink: &Sink, sender: &Sender, progress: impl Fn(u64)) {
     for (_, database) in keyspace.used() {
         for index in 0..SHARDS {
-            while database.shard(index).lock().walk(SLICE) {
+            while walk_slice(database, index) {
                 send(sink, sender, SEND_FROM);
                 progress(sink.keys());
                 if sender.is_closed() && !sink.is_unwanted() {
@@ -175,10 +176,19 @@ pub(super) fn walk(keyspace: &Keyspace, sink: &Sink, sender: &Sender, progress: 
     }
 }
 
+/// Walks a slice of a shard; whether there is more. A writer that waits gets the lock next: left
+/// to chance, the walker would have it again before the writer has woken up.
+fn walk_slice(database: &Database, index: usize) -> bool {
+    let mut shard = database.shard(index).lock();
+    let more = shard.walk(SLICE);
+    MutexGuard::unlock_fair(shard);
+    more
+}
+
 fn abandon(keyspace: &Keyspace) {
     for (_, database) in keyspace.used() {
         for index in 0..SHARDS {
-            while database.shard(index).lock().walk(SLICE) {}
+            while walk_slice(database, index) {}
         }
     }
 }
@@ -199,7 +209,7 @@ pub(super) fn send(sink: &Sink, sender: &Sender, least: usize) {
 }
 
 /// Entries visited under one lock.
-const SLICE: usize = 64;
+const SLICE: usize = 16;
 /// Bytes that are worth a message.
 const SEND_FROM: usize = 64 * 1024;
 /// Messages on their way.
