@@ -9,7 +9,7 @@ use super::annotation::Annotation;
 use super::manifest::{FileInfo, Manifest, ManifestError};
 use super::piece::{Piece, next_piece};
 use crate::dump_file::{self, Expired};
-use crate::execute::{Applier, ApplyError};
+use crate::execute::{Applier, ApplyError, LookAhead};
 use crate::keyspace::DbIndex;
 use crate::protocol::{Limits, RequestReader};
 use crate::rdb::{self, FileReader, RdbError};
@@ -228,6 +228,7 @@ struct Reading<'a> {
     reader: RequestReader,
     limits: Limits,
     applier: Applier,
+    ahead: LookAhead,
     may_cut: bool,
 }
 
@@ -248,6 +249,7 @@ impl<'a> Reading<'a> {
                 ..limits
             },
             applier: Applier::new(server),
+            ahead: LookAhead::new(&server.keyspace),
             may_cut: config.aof_load_truncated,
         }
     }
@@ -275,7 +277,8 @@ impl<'a> Reading<'a> {
                     n
                 }
                 Some(Piece::Command(n)) => {
-                    let applied = self.applier.apply(self.reader.args(rest));
+                    let hash = (self.ahead).hash(&self.input, at, &self.limits, self.applier.db());
+                    let applied = self.applier.apply(self.reader.args(rest), hash);
                     applied.map_err(|error| LoadError::Apply {
                         path: self.path.to_owned(),
                         offset,
@@ -296,6 +299,7 @@ impl<'a> Reading<'a> {
             }
         }
         self.input.drain(..at);
+        self.ahead.forget();
         self.start += at as u64;
         Ok(())
     }

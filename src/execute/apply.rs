@@ -124,11 +124,11 @@ impl Applier {
         self.queue.is_some()
     }
 
-    /// Applies one command.
+    /// Applies one command. `hash` is that of its only key, where that has been looked at ahead.
     ///
     /// # Errors
     /// When the command is unknown here or fails; the data may differ from the primary's.
-    pub fn apply(&mut self, args: Args<'_>) -> Result<(), ApplyError> {
+    pub fn apply(&mut self, args: Args<'_>, hash: Option<u64>) -> Result<(), ApplyError> {
         let name = &args[0];
         if name.eq_ignore_ascii_case(b"select") {
             return self.select(args);
@@ -147,6 +147,7 @@ impl Applier {
         }
         let spec = resolve(args)?;
         self.scratch.hashes.clear();
+        self.scratch.expect_key(args, hash);
         // What the stream says cannot be refused: a slow script is waited for.
         let mut locked = loop {
             let locked = run::lock(self.server, spec, args, self.db, &mut self.scratch);
@@ -218,7 +219,7 @@ impl Applier {
         let frame = frame(self.server, &self.settings, db);
         let mut reply = Reply::new(&mut self.out, false);
         let result = run::write(&frame, handler, args, locked, &mut self.scratch, &mut reply);
-        self.out = OutBuf::default();
+        self.out.clear();
         self.scratch.effects.clear();
         run::tell(&frame, locked, &mut self.scratch, 0);
         run::free_garbage(self.server, &mut self.scratch);

@@ -20,6 +20,7 @@ mod evict;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod hash_cache;
+mod look_ahead;
 mod notify;
 mod populate;
 mod run;
@@ -40,6 +41,7 @@ pub use effect::{Effect, EffectBuf};
 pub use events::KeyEvent;
 pub use evict::evict;
 pub use hash_cache::HashCache;
+pub use look_ahead::LookAhead;
 pub use populate::add_strings;
 pub use run::{Done, Scratch, expire_due};
 pub use script::{ScriptRules, ScriptRun, mentions_other_databases};

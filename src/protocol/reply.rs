@@ -14,6 +14,13 @@ pub struct OutBuf {
 }
 
 impl OutBuf {
+    /// Empties it. The room of an ordinary reply is kept for the next.
+    pub fn clear(&mut self) {
+        self.shared.clear();
+        self.buf.clear();
+        self.buf.shrink_to(KEPT_ROOM);
+    }
+
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.buf.is_empty() && self.shared.is_empty()
@@ -270,3 +277,5 @@ impl<'a> Reply<'a> {
         self.out.buf.extend_from_slice(b"\r\n");
     }
 }
+/// Bytes of an emptied buffer that stay allocated.
+const KEPT_ROOM: usize = 16 * 1024;

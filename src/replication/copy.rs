@@ -10,7 +10,7 @@
 use super::copy_file::receive;
 use super::handshake::Dialogue;
 use super::replica::{LinkError, close_links};
-use crate::execute::{Applier, Gates};
+use crate::execute::{Applier, Gates, LookAhead};
 use crate::keyspace::{DbIndex, Keyspace, Libraries, Locked, SHARDS};
 use crate::protocol::{Limits, Parsed, RequestReader};
 use crate::pubsub::Outbox;
@@ -210,6 +210,7 @@ async fn apply_commands(
 ) -> Result<DbIndex, LinkError> {
     let mut applier = Applier::new(server);
     let mut reader = RequestReader::default();
+    let mut ahead = LookAhead::new(&server.keyspace);
     let limits = Limits::default();
     let mut input = std::mem::take(&mut dialogue.buffer);
     loop {
@@ -233,13 +234,15 @@ async fn apply_commands(
                 Ok(Parsed::Incomplete) => break,
                 Ok(Parsed::Nothing(n)) => at += n,
                 Ok(Parsed::Request(n)) => {
-                    applier.apply(reader.args(rest))?;
+                    let hash = ahead.hash(&input, at, &limits, applier.db());
+                    applier.apply(reader.args(rest), hash)?;
                     at += n;
                 }
                 Err(error) => return Err(LinkError::Protocol(error.to_string())),
             }
         }
         input.drain(..at);
+        ahead.forget();
         let n = dialogue.fill().await?;
         server.note_from_primary(n);
         input.append(&mut dialogue.buffer);

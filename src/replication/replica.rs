@@ -8,7 +8,7 @@ use super::failover;
 use super::handshake::{Dialogue, HandshakeError, Introduction, Offer};
 use super::state::{Upstream, UpstreamState};
 use crate::commit::Event;
-use crate::execute::{Applier, ApplyError, Gates, call_off_all};
+use crate::execute::{Applier, ApplyError, Gates, LookAhead, call_off_all};
 use crate::keyspace::{Cause, DbIndex, Locked};
 use crate::protocol::{Limits, Parsed, RequestReader};
 use crate::rdb::RdbError;
@@ -384,6 +384,7 @@ struct Follower {
     timeout: Duration,
     generation: u64,
     applier: Applier,
+    ahead: LookAhead,
     reader: RequestReader,
     /// How far into the buffer the commands have been applied or queued.
     parsed: usize,
@@ -408,6 +409,7 @@ impl Follower {
             timeout,
             generation,
             applier: Applier::continuing(server, db),
+            ahead: LookAhead::new(&server.keyspace),
             reader: RequestReader::default(),
             parsed: 0,
             stream_only: Vec::new(),
@@ -462,6 +464,7 @@ impl Follower {
             return Err(LinkError::RoleChanged);
         }
         self.applier.begin_batch();
+        self.ahead.forget();
         let (mut unit_end, mut unit_db) = (0, self.applier.db());
         loop {
             let rest = &self.dialogue.buffer[self.parsed..];
@@ -487,7 +490,9 @@ impl Follower {
                         if is_message(name) {
                             self.stream_only.push((self.parsed, self.parsed + n));
                         }
-                        self.applier.apply(args)?;
+                        let (buffer, db) = (&self.dialogue.buffer, self.applier.db());
+                        let hash = self.ahead.hash(buffer, self.parsed, &limits, db);
+                        self.applier.apply(args, hash)?;
                     }
                     self.parsed += n;
                 }

@@ -209,6 +209,10 @@ impl<T: Item, const SKIP: u32> Table<T, SKIP> {
             let from = tag_of(position, seg.depth);
             let home_bucket = home(from, seg.buckets.len());
             let end = first_tag(home_bucket + 1, seg.buckets.len());
+            if let Some(next) = seg.buckets.get(home_bucket + 1) {
+                let items = next.0.iter().filter_map(|word| pointer(*word));
+                items.for_each(|raw| prefetch_line(raw.as_ptr()));
+            }
             seg.visit_tags(home_bucket, u32::from(from)..end, |word| {
                 if let Some(raw) = pointer(word) {
                     visited += 1;
@@ -357,9 +361,13 @@ impl<T: Item, const SKIP: u32> Table<T, SKIP> {
             self.global_depth += 1;
         }
         let words: Vec<u64> = self.segments[segment as usize].words().collect();
-        let mut halves = [Vec::new(), Vec::new()];
-        for word in words {
-            if let Some(raw) = pointer(word) {
+        let mut halves = [(); 2].map(|()| Vec::with_capacity(words.len()));
+        for (i, word) in words.iter().enumerate() {
+            // The keys lie anywhere in memory; each would be waited for.
+            if let Some(later) = words.get(i + AHEAD).and_then(|word| pointer(*word)) {
+                prefetch_line(later.as_ptr());
+            }
+            if let Some(raw) = pointer(*word) {
                 // SAFETY: every word in the table came from `into_raw` and is live.
                 let position = position::<SKIP>(hash(unsafe { T::key(raw) }));
                 let half = (position >> (63 - depth) & 1) as usize;
@@ -602,6 +610,8 @@ fn prefetch_line(at: *const u8) {
     let _ = at;
 }
 
+/// How many items ahead memory is asked for.
+const AHEAD: usize = 8;
 /// Words in a bucket: one cache line.
 const BUCKET: usize = 8;
 const TAG_SHIFT: u32 = 48;
