@@ -1,18 +1,16 @@
 //! Taking a full copy from a primary.
 //!
-//! A copy is an RDB file (from Redis and Valkey) or commands (from nodes of our own kind),
-//! announced by a length or ended by a mark. An RDB file is loaded beside the data, which is
-//! served meanwhile; commands are applied in its place.
+//! A copy is an RDB file, announced by a length or ended by a mark. It is loaded beside the
+//! data, which is served meanwhile, by two threads of its own.
 //!
-//! What must stay true: the data and the history change together, under every lock; a copy of
-//! an RDB file that breaks off leaves both as they were.
+//! What must stay true: the data and the history change together, under every lock; a copy
+//! that breaks off leaves both as they were.
 
 use super::copy_file::receive;
 use super::handshake::Dialogue;
 use super::replica::{LinkError, close_links};
-use crate::execute::{Applier, Gates, LookAhead};
+use crate::execute::Gates;
 use crate::keyspace::{DbIndex, Keyspace, Libraries, Locked, SHARDS};
-use crate::protocol::{Limits, Parsed, RequestReader};
 use crate::pubsub::Outbox;
 use crate::server::Server;
 use std::sync::Arc;
@@ -59,18 +57,9 @@ pub(super) async fn take_copy(
     announced: &Announced<'_>,
 ) -> Result<DbIndex, LinkError> {
     let end = CopyEnd::parse(&dialogue.copy_header().await?)?;
-    if dialogue.buffer.is_empty() {
-        dialogue.fill().await?;
-    }
     let offset = announced.offset;
     tracing::info!(offset, "full resync with the primary begins");
-    let result = match end {
-        // The mark is hexadecimal, so that it is taken for no command.
-        CopyEnd::Mark(mark) if matches!(dialogue.buffer[0], b'*' | b'0'..=b'9' | b'a'..=b'f') => {
-            take_commands(server, dialogue, &mark, announced).await
-        }
-        end => take_file(server, dialogue, end, announced).await,
-    };
+    let result = take_file(server, dialogue, end, announced).await;
     if result.is_ok() {
         // Replicas of this node must take a copy as well.
         close_links(server);
@@ -184,69 +173,6 @@ fn begin_history(server: &Server, announced: &Announced<'_>, db: DbIndex) {
     server.log.set_selected(db);
     server.watermarks.restart();
     server.log.start_recording();
-}
-
-async fn take_commands(
-    server: &'static Server,
-    dialogue: &mut Dialogue,
-    mark: &[u8],
-    announced: &Announced<'_>,
-) -> Result<DbIndex, LinkError> {
-    let replacing = Replacing::begin(server).await;
-    let db = apply_commands(server, dialogue, mark).await?;
-    let _stream = server.replication.stream_lock();
-    if !server.replication.is_current(announced.generation) {
-        return Err(LinkError::RoleChanged);
-    }
-    begin_history(server, announced, db);
-    replacing.done();
-    Ok(db)
-}
-
-async fn apply_commands(
-    server: &'static Server,
-    dialogue: &mut Dialogue,
-    mark: &[u8],
-) -> Result<DbIndex, LinkError> {
-    let mut applier = Applier::new(server);
-    let mut reader = RequestReader::default();
-    let mut ahead = LookAhead::new(&server.keyspace);
-    let limits = Limits::default();
-    let mut input = std::mem::take(&mut dialogue.buffer);
-    loop {
-        server.scripts.none_running().await;
-        let mut at = 0;
-        loop {
-            let rest = &input[at..];
-            // Commands begin with '*', the mark is hexadecimal.
-            if !reader.is_partial() && rest.len() >= mark.len() && rest.starts_with(mark) {
-                dialogue.buffer = rest[mark.len()..].to_vec();
-                return Ok(applier.db());
-            }
-            let may_be_mark = !reader.is_partial() && rest.first().is_some_and(|b| *b != b'*');
-            if may_be_mark && rest.len() >= mark.len() {
-                return Err(LinkError::Protocol("the full copy is damaged".into()));
-            }
-            if may_be_mark {
-                break;
-            }
-            match reader.parse(rest, &limits) {
-                Ok(Parsed::Incomplete) => break,
-                Ok(Parsed::Nothing(n)) => at += n,
-                Ok(Parsed::Request(n)) => {
-                    let hash = ahead.hash(&input, at, &limits, applier.db());
-                    applier.apply(reader.args(rest), hash)?;
-                    at += n;
-                }
-                Err(error) => return Err(LinkError::Protocol(error.to_string())),
-            }
-        }
-        input.drain(..at);
-        ahead.forget();
-        let n = dialogue.fill().await?;
-        server.note_from_primary(n);
-        input.append(&mut dialogue.buffer);
-    }
 }
 
 fn flush_everything(server: &'static Server) {

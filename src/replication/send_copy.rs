@@ -1,8 +1,9 @@
 //! Sending a full copy to a replica.
 //!
-//! Nodes of our own kind get commands, others an RDB file of the version that they are known
-//! to read: straight from the snapshot and ended by a mark, or, for those that do not know
-//! marks or where `repl-diskless-sync` is off, through a file, so that its length is known.
+//! A copy is an RDB file, of the version that the replica is known to read: straight from the
+//! snapshot and ended by a mark, or, for those that do not know marks or where
+//! `repl-diskless-sync` is off, through a file, so that its length is known. Nodes of our own
+//! kind always get it straight.
 //!
 //! What must stay true: the copy is the data at the offset that is announced with it, and the
 //! cursor keeps the log from there.
@@ -45,10 +46,7 @@ pub(super) async fn full_sync(
 ) -> io::Result<Sent> {
     server.stats.full_syncs.fetch_add(1, Ordering::Relaxed);
     let hello = &client.replica;
-    let (kind, form) = match link.pushes {
-        true => (Kind::Commands, Form::Commands),
-        false => rdb_form(server, hello),
-    };
+    let (kind, form) = rdb_form(server, hello, link.pushes);
     let begin = shared_copy::begin(server, kind, form);
     let copy = keeping_alive(server, stream, begin).await?;
     let copy = copy.ok_or_else(|| io::Error::other("no snapshot could begin"))?;
@@ -80,19 +78,24 @@ pub(super) async fn full_sync(
 }
 
 /// How a file for this replica is made.
-fn rdb_form(server: &Server, hello: &ReplicaHello) -> (Kind, Form) {
+fn rdb_form(server: &Server, hello: &ReplicaHello, ours: bool) -> (Kind, Form) {
     let mut form = dump_file::form(server, false);
-    let version = server.config.current().replica_rdb_version;
-    let version = version.unwrap_or_else(|| readable_by(hello));
+    let version = match server.config.current().replica_rdb_version {
+        _ if ours => OURS,
+        Some(version) => version,
+        None => readable_by(hello),
+    };
     form.keys.target = Target {
         version,
-        ..form.keys.target
+        // Within a group, the time that a copy takes is worth more than the bytes.
+        compress: form.keys.target.compress && !ours,
     };
     // Redis 7.0 ends itself when it meets a type that it does not know.
-    form.strict = version < 12 && server.config.current().replica_rdb_version.is_none();
+    form.strict = version < OURS && server.config.current().replica_rdb_version.is_none();
     form.without_keys = hello.without_keys;
-    let kind = Kind::Rdb {
+    let kind = Kind {
         version,
+        compress: form.keys.target.compress,
         strict: form.strict,
         without_keys: form.without_keys,
     };
@@ -255,6 +258,8 @@ fn read_again(mut file: File, sender: &mpsc::Sender<io::Result<Bytes>>) {
     }
 }
 
+/// The newest version of the format that Redis has: nodes of our own kind read it.
+const OURS: u32 = 12;
 /// The version for those that tell nothing of themselves: Redis 7.0 reads it.
 const OLDEST: u32 = 10;
 /// How long a replica is left without a sign.

@@ -14,20 +14,17 @@ use crate::snapshot::{self, Chunks, Form};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-/// What a copy is made of: those who want the same can share it.
+/// How the file of a copy is made: those who want the same can share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The commands that make the data.
-    Commands,
-    /// An RDB file.
-    Rdb {
-        /// Of this version of the format.
-        version: u32,
-        /// Whether it fails on what the version cannot hold.
-        strict: bool,
-        /// Whether it holds no keys.
-        without_keys: bool,
-    },
+pub(super) struct Kind {
+    /// The version of the format.
+    pub version: u32,
+    /// Whether strings are compressed.
+    pub compress: bool,
+    /// Whether it fails on what the version cannot hold.
+    pub strict: bool,
+    /// Whether it holds no keys.
+    pub without_keys: bool,
 }
 
 /// A copy of the data, and a cursor on the stream that continues it.
