@@ -12,7 +12,6 @@ use super::spec::{Acl, CommandSpec, Flags, Group, KeySpec};
 use crate::config::NotifyClass;
 use crate::execute::{Effect, ReadContext, WriteContext};
 use crate::keyspace::{EntryRef, ValueRef};
-use crate::number::parse_f64;
 use crate::protocol::{Args, Reply, WireError, errors};
 use crate::time::UnixMs;
 use crate::values::hash::HashRef;
@@ -329,7 +328,7 @@ fn sorted(
             None => Some(element.clone()),
         };
         let score = match weight {
-            Some(text) => parse_f64(&text).ok_or(NOT_NUMBERS)?,
+            Some(text) => weight_of(&text).ok_or(NOT_NUMBERS)?,
             None => 0.0,
         };
         rows.push((score, element));
@@ -339,6 +338,17 @@ fn sorted(
         turn(scores.then_with(|| a.1.cmp(&b.1)))
     });
     Ok(rows.into_iter().map(|(_, element)| element).collect())
+}
+
+/// The number that `SORT` reads in an element: up to the first zero byte as Redis does, where
+/// nothing at all is 0, and what does not fit a double is infinite or 0.
+fn weight_of(text: &[u8]) -> Option<f64> {
+    let text = text.split(|b| *b == 0).next().unwrap_or_default();
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let number: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    (!number.is_nan()).then_some(number)
 }
 
 const NOT_NUMBERS: WireError =

@@ -1,5 +1,6 @@
 //! `CLIENT PAUSE`, `UNPAUSE` and `UNBLOCK`.
 
+use crate::commands::timeouts;
 use crate::execute::SessionContext;
 use crate::keyspace::Cause;
 use crate::number::parse_i64;
@@ -25,13 +26,9 @@ pub(super) fn pause(
             ));
         }
     };
-    let timeout_ms = parse_i64(args.at(2)).ok_or(WireError::fixed(
-        "ERR timeout is not an integer or out of range",
-    ))?;
-    let timeout_ms =
-        u64::try_from(timeout_ms).map_err(|_| WireError::fixed("ERR timeout is negative"))?;
     // A pause of centuries is one without end; a larger number would not fit a deadline.
-    let timeout = Duration::from_millis(timeout_ms.min(LONGEST_MS));
+    let timeout = timeouts::milliseconds(args.at(2))?.unwrap_or_default();
+    let timeout = timeout.min(Duration::from_millis(LONGEST_MS));
     context.server.pause.begin(context.server, timeout, all);
     reply.ok();
     Ok(())

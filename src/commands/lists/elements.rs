@@ -180,6 +180,10 @@ pub(super) fn lrem(
 ) -> Result<Effect, WireError> {
     let (key, text) = (args.at(1), args.at(3));
     let count = parse_i64(args.at(2)).ok_or(errors::NOT_AN_INTEGER)?;
+    // There is no positive number to count it with from the end.
+    if count == i64::MIN {
+        return Err(texts::OUT_OF_RANGE);
+    }
     let Some(found) = ctx.find_to_write(key) else {
         reply.int(0);
         return Ok(Effect::None);
@@ -229,7 +233,7 @@ pub(super) fn lpos(
                 return Err(texts::RANK_IS_ZERO);
             }
             if rank == i64::MIN {
-                return Err(texts::RANK_OUT_OF_RANGE);
+                return Err(texts::OUT_OF_RANGE);
             }
         } else if rest.word("count") {
             let given = parse_i64(rest.value()).filter(|n| *n >= 0);
@@ -284,7 +288,7 @@ mod texts {
     pub const RANK_IS_ZERO: WireError = WireError::fixed(
         "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list",
     );
-    pub const RANK_OUT_OF_RANGE: WireError = WireError::fixed(
+    pub const OUT_OF_RANGE: WireError = WireError::fixed(
         "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
     );
     pub const NEGATIVE_COUNT: WireError = WireError::fixed("ERR COUNT can't be negative");

@@ -201,7 +201,9 @@ impl<'a> Plan<'a> {
             let mut sum = not_nan(score * **weight);
             for (other, weight) in others {
                 match other.score(&text) {
-                    Some(score) => sum = self.aggregate.join(sum, not_nan(score * **weight)),
+                    // An infinity that weighs nothing makes the whole sum nothing here, as
+                    // in Redis: only ZUNION takes it for 0 by itself.
+                    Some(score) => sum = self.aggregate.join(sum, score * **weight),
                     None => return true,
                 }
             }

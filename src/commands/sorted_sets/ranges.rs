@@ -40,7 +40,7 @@ impl<'a> Query<'a> {
                 let skip = rest.integer();
                 let take = rest.integer();
                 limit = Some((skip, take));
-            } else if free && rest.word("rev") {
+            } else if free && !reverse && rest.word("rev") {
                 reverse = true;
             } else if free && kind.is_none() && rest.word("byscore") {
                 kind = Some(By::Score);

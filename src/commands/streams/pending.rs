@@ -16,7 +16,7 @@ pub(super) fn xack(
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
     let (key, name) = (args.at(1), args.at(2));
-    let found = ctx.find(key);
+    let found = ctx.find_used(key);
     let group = match found {
         Some(found) => ctx.stream_of(found)?.group(name),
         None => None,
@@ -48,7 +48,7 @@ pub(super) fn xackdel(
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
     let (key, name) = (args.at(1), args.at(2));
-    let found = ctx.find(key);
+    let found = ctx.find_used(key);
     let group = match found {
         Some(found) => ctx.stream_of(found)?.group(name),
         None => None,
