@@ -139,6 +139,8 @@ pub struct Config {
     pub held_reply_limit: usize,
     pub held_reply_total_limit: usize,
     pub workers: usize,
+    /// Whether `io_uring` may be used.
+    pub io_uring: bool,
 
     pub bind: Vec<String>,
     pub port: u16,
@@ -279,6 +281,7 @@ impl Config {
             held_reply_limit: v.usize("held-reply-limit"),
             held_reply_total_limit: v.usize("held-reply-total-limit"),
             workers: v.usize("workers"),
+            io_uring: v.choice("io-uring") != "no",
 
             bind: v.words("bind"),
             port: v.u32("port") as u16,

@@ -136,6 +136,8 @@ const NETWORK: &[Spec] = &[
     live("bind", Kind::Words, "* -::*")
         .help("Addresses to listen on; a leading - makes one optional."),
     live("port", PORT, "6379").help("TCP port; 0 for none."),
+    fixed("io-uring", Kind::Choice(&["auto", "no"]), "auto")
+        .help("Send the replies of many clients in one system call where the kernel lets us."),
     fixed("tcp-backlog", COUNT, "511").help("Connections that may wait to be accepted."),
     fixed("unixsocket", TEXT, "").help("Path of a Unix socket to listen on."),
     fixed("unixsocketperm", Kind::Octal, "0").help("The Unix socket's permissions, in octal."),

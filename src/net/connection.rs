@@ -1,9 +1,10 @@
 //! One connection: read, execute, send, in one poll function.
 
 use super::client::{Client, ReplyMode};
+use super::held_share::HeldShare;
 use super::mail;
 use super::output::{Output, Sent};
-use super::registry::{ClientInfo, ClientKind, Names};
+use super::registry::{ClientInfo, ClientKind};
 use super::served;
 use super::stream::Stream;
 use super::window::{Filled, Window};
@@ -14,12 +15,11 @@ use crate::execute::{
 };
 use crate::keyspace::Cause;
 use crate::protocol::{Args, Limits, Reply, RequestReader, WireError};
-use crate::pubsub::Mailbox;
-use crate::server::{CommandClock, Server};
+use crate::server::CommandClock;
 use crate::time::{self, Instant, UnixMs};
-use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -43,6 +43,11 @@ pub async fn serve(worker: &Rc<Worker>, stream: Stream) {
             polled.aside = Aside::Queued;
             let own = Rc::clone(&connection);
             worker.run_aside(Box::new(move || own.borrow_mut().execute_aside()));
+        }
+        if polled.burst == Burst::Wanted {
+            polled.burst = Burst::Joined;
+            drop(polled);
+            worker.bursts.join(&connection);
         }
         result
     })
@@ -92,7 +97,8 @@ enum Aside {
     Ended,
 }
 
-struct Connection {
+/// One client's connection.
+pub(super) struct Connection {
     worker: Rc<Worker>,
     stream: Stream,
     client: Client,
@@ -104,6 +110,10 @@ struct Connection {
     closing: bool,
     blocked: Option<Blocked>,
     aside: Aside,
+    burst: Burst,
+    /// The socket took less than was to be sent: the next goes by itself, so that it is
+    /// noticed when it takes more.
+    congested: bool,
     /// The offset for which the worker has been asked to wake this connection.
     asked_for: Option<(AckLevel, u64)>,
     replicate: Option<(String, i64)>,
@@ -122,6 +132,16 @@ struct Connection {
     pipelined: bool,
 }
 
+/// Whether the output goes with the worker's burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Burst {
+    No,
+    /// It is to join.
+    Wanted,
+    /// The worker knows.
+    Joined,
+}
+
 struct Blocked {
     on: BlockOn,
     /// Whether the client does not want the reply (`CLIENT REPLY`).
@@ -132,51 +152,16 @@ struct Blocked {
 impl Connection {
     fn new(worker: &Rc<Worker>, stream: Stream) -> Self {
         let server = worker.server;
-        let now = time::unix_ms();
-        let info = Arc::new(ClientInfo {
-            id: server.clients.next_id(),
-            addr: stream.peer(),
-            laddr: stream.local(),
-            fd: stream.fd(),
-            worker: worker.index,
-            created_ms: now,
-            active_ms: now.into(),
-            db: 0.into(),
-            kind: 0.into(),
-            multi: (-1).into(),
-            watch: 0.into(),
-            multi_bytes: 0.into(),
-            last_command: 0.into(),
-            query_bytes: 0.into(),
-            output_bytes: 0.into(),
-            held_bytes: 0.into(),
-            bytes_in: 0.into(),
-            bytes_out: 0.into(),
-            commands: 0.into(),
-            resp: 2.into(),
-            blocked: false.into(),
-            timed: false.into(),
-            no_evict: false.into(),
-            no_touch: false.into(),
-            redirects: false.into(),
-            unix: matches!(stream, Stream::Unix(_)),
-            killed: false.into(),
-            unblock: 0.into(),
-            waiter: Mutex::default(),
-            subscriptions: std::array::from_fn(|_| 0.into()),
-            monitors: false.into(),
-            tracking: 0.into(),
-            redirect: 0.into(),
-            mailbox: Mailbox::default(),
-            names: Mutex::new(Names {
-                user: "default".into(),
-                ..Names::default()
-            }),
-            waker: Mutex::new(None),
-        });
+        let info = Arc::new(ClientInfo::new(
+            server.clients.next_id(),
+            &stream,
+            worker.index,
+        ));
         Connection {
             worker: Rc::clone(worker),
             aside: Aside::No,
+            burst: Burst::No,
+            congested: false,
             stream,
             client: Client::new(info, !server.requires_password()),
             reader: RequestReader::default(),
@@ -225,10 +210,11 @@ impl Connection {
                 .store(self.pending.len(), Ordering::Relaxed);
             match read {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(false) => return Poll::Ready(End::Closed),
+                Poll::Ready(false) => return self.end(cx),
                 Poll::Ready(true) => {}
             }
-            if self.pipelined && !self.output.is_empty() && !self.interrupted {
+            if self.pipelined && !self.output.is_empty() && !self.interrupted && !self.joins_burst()
+            {
                 // The replies of a pipeline go after the other connections have had their
                 // turn: sent in one burst, they wake a client on another core once and not
                 // each time anew. A single reply is not worth another turn.
@@ -258,6 +244,9 @@ impl Connection {
         if self.output.is_empty() {
             return Poll::Ready(self.after_sending());
         }
+        if self.joins_burst() {
+            return Poll::Ready(Ok(true));
+        }
         let marks = &self.worker.server.watermarks;
         let sent = match self.output.poll_send(&mut self.stream, cx, marks) {
             Poll::Ready(Ok(sent)) => sent,
@@ -267,7 +256,10 @@ impl Connection {
         let pending = self.output.pending();
         self.note_sent(pending, sent);
         match sent {
-            Sent::All => Poll::Ready(self.after_sending()),
+            Sent::All => {
+                self.congested = false;
+                Poll::Ready(self.after_sending())
+            }
             Sent::Held(Verdict::Until(_, level, offset)) => {
                 if self.asked_for != Some((level, offset)) {
                     self.asked_for = Some((level, offset));
@@ -300,6 +292,63 @@ impl Connection {
                 Poll::Ready(Ok(false))
             }
         }
+    }
+
+    /// Whether the output is left to the worker's burst.
+    #[inline]
+    fn joins_burst(&mut self) -> bool {
+        let joins = self.worker.bursts.work() && self.may_join();
+        if joins && self.burst == Burst::No {
+            self.burst = Burst::Wanted;
+        }
+        joins
+    }
+
+    /// Whether the output can go with a burst: in one piece, and nothing is to follow it.
+    fn may_join(&mut self) -> bool {
+        let marks = &self.worker.server.watermarks;
+        !self.closing && !self.congested && self.output.is_one_piece(marks, BURST_PART)
+    }
+
+    /// At the burst: whether this connection takes part.
+    pub(super) fn is_ready_for_burst(&mut self) -> bool {
+        self.burst = Burst::No;
+        let ready = self.may_join();
+        if !ready && !self.output.is_empty() {
+            self.client.info.wake();
+        }
+        ready
+    }
+
+    /// What is to be sent, if it is ready for the burst.
+    pub(super) fn burst_part(&self) -> (BorrowedFd<'_>, &[u8]) {
+        (self.stream.as_fd(), self.output.rest())
+    }
+
+    /// Sends what would be a burst of its own.
+    pub(super) fn send_alone(&mut self) {
+        let taken = self.stream.try_write(self.output.rest()).ok();
+        self.note_burst(taken);
+    }
+
+    /// Notes how much of the output has gone with the burst; the rest the connection sends.
+    pub(super) fn note_burst(&mut self, taken: Option<usize>) {
+        if self.output.note_taken(taken.unwrap_or(0)) {
+            self.over_soft_limit = None;
+            self.note_sent(0, Sent::All);
+        } else {
+            self.congested = true;
+            self.client.info.wake();
+        }
+    }
+
+    /// The connection ends; what waits for a burst would be lost.
+    fn end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if self.burst != Burst::No {
+            let marks = &self.worker.server.watermarks;
+            let _ = self.output.poll_send(&mut self.stream, cx, marks);
+        }
+        Poll::Ready(End::Closed)
     }
 
     /// Publishes how much has been sent, and how much has not.
@@ -824,37 +873,6 @@ fn silence(client: &mut Client, output: &mut Output, start: usize) -> bool {
     true
 }
 
-/// A connection's part in the server's count of held bytes. The count is kept in whole
-/// units, so that the usual small replies never touch it.
-struct HeldShare {
-    server: &'static Server,
-    counted: usize,
-}
-
-impl HeldShare {
-    fn new(server: &'static Server) -> Self {
-        HeldShare { server, counted: 0 }
-    }
-
-    #[inline]
-    fn set(&mut self, bytes: usize) {
-        let bytes = bytes - bytes % HELD_UNIT;
-        if bytes != self.counted {
-            let total = &self.server.held_bytes;
-            total.fetch_add(bytes.wrapping_sub(self.counted), Ordering::Relaxed);
-            self.counted = bytes;
-        }
-    }
-}
-
-impl Drop for HeldShare {
-    fn drop(&mut self) {
-        self.set(0);
-    }
-}
-
-/// The unit in which held bytes are counted for `held-reply-total-limit`.
-const HELD_UNIT: usize = 4096;
 /// How much output one batch may add before some of it is sent.
 const OUTPUT_AT_ONCE: usize = 1 << 20;
 /// Adds to a counter that one thread writes: cheaper than an atomic addition.
@@ -863,6 +881,8 @@ fn add(counter: &AtomicU64, n: u64) {
     counter.store(counter.load(Ordering::Relaxed) + n, Ordering::Relaxed);
 }
 
+/// The longest output that goes with a burst: the others wait for it.
+const BURST_PART: usize = 64 * 1024;
 /// How often a connection reads before the others get their turn.
 const READS_PER_TURN: usize = 8;
 /// How many pipelined requests are looked at before they are executed.

@@ -4,12 +4,15 @@
 //! go, read what has come, execute it, send again. Nothing in it needs `Send`, and it never
 //! holds a lock across an await.
 
+mod burst;
 mod client;
 mod connection;
+mod held_share;
 mod listener;
 mod mail;
 mod output;
 mod registry;
+mod ring;
 mod served;
 mod stream;
 mod window;

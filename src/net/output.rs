@@ -47,6 +47,32 @@ impl Output {
         self.out.buf.len() - self.sent + shared - self.sent_of_shared
     }
 
+    /// Whether all of it may go now and is one piece of at most `most` bytes.
+    pub fn is_one_piece(&mut self, marks: &Watermarks, most: usize) -> bool {
+        if !self.held.is_empty() && self.held.release(marks, &mut self.out) != Verdict::All {
+            return false;
+        }
+        let left = self.out.buf.len() - self.sent;
+        self.out.shared.is_empty() && (1..=most).contains(&left)
+    }
+
+    /// The bytes of the one piece.
+    #[inline]
+    pub fn rest(&self) -> &[u8] {
+        &self.out.buf[self.sent..]
+    }
+
+    /// Notes that so many bytes of the one piece have been sent; whether that was all.
+    pub fn note_taken(&mut self, n: usize) -> bool {
+        self.sent += n;
+        self.newly_sent += n;
+        let all = self.sent == self.out.buf.len();
+        if all {
+            self.reset();
+        }
+        all
+    }
+
     /// Sends what may go.
     ///
     /// # Errors

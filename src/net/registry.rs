@@ -1,7 +1,9 @@
 //! All clients of the server, for the commands that list, find or end them.
 
+use super::stream::Stream;
 use crate::keyspace::Waiter;
 use crate::pubsub::Mailbox;
+use crate::time;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -112,6 +114,52 @@ pub struct Names {
 }
 
 impl ClientInfo {
+    /// Of a client that has just connected.
+    pub fn new(id: u64, stream: &Stream, worker: usize) -> Self {
+        let now = time::unix_ms();
+        ClientInfo {
+            id,
+            addr: stream.peer(),
+            laddr: stream.local(),
+            fd: stream.fd(),
+            worker,
+            created_ms: now,
+            active_ms: now.into(),
+            db: 0.into(),
+            kind: 0.into(),
+            multi: (-1).into(),
+            watch: 0.into(),
+            multi_bytes: 0.into(),
+            last_command: 0.into(),
+            query_bytes: 0.into(),
+            output_bytes: 0.into(),
+            held_bytes: 0.into(),
+            bytes_in: 0.into(),
+            bytes_out: 0.into(),
+            commands: 0.into(),
+            resp: 2.into(),
+            blocked: false.into(),
+            timed: false.into(),
+            no_evict: false.into(),
+            no_touch: false.into(),
+            redirects: false.into(),
+            unix: matches!(stream, Stream::Unix(_)),
+            killed: false.into(),
+            unblock: 0.into(),
+            waiter: Mutex::default(),
+            subscriptions: std::array::from_fn(|_| 0.into()),
+            monitors: false.into(),
+            tracking: 0.into(),
+            redirect: 0.into(),
+            mailbox: Mailbox::default(),
+            names: Mutex::new(Names {
+                user: "default".into(),
+                ..Names::default()
+            }),
+            waker: Mutex::new(None),
+        }
+    }
+
     /// Its kind.
     pub fn kind(&self) -> ClientKind {
         match self.kind.load(Ordering::Relaxed) {

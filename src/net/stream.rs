@@ -1,6 +1,7 @@
 //! A TCP or a Unix socket.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -45,6 +46,17 @@ impl Stream {
         }
     }
 
+    /// Sends what the socket takes at once.
+    ///
+    /// # Errors
+    /// The socket's; `WouldBlock` if it takes nothing.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(tcp) => tcp.try_write(bytes),
+            Stream::Unix(unix) => unix.try_write(bytes),
+        }
+    }
+
     fn local_path(&self) -> String {
         let Stream::Unix(unix) = self else {
             return String::new();
@@ -52,6 +64,15 @@ impl Stream {
         let path = unix.local_addr().ok();
         path.and_then(|a| a.as_pathname().map(|p| p.display().to_string()))
             .unwrap_or_default()
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Stream::Tcp(tcp) => tcp.as_fd(),
+            Stream::Unix(unix) => unix.as_fd(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Connections on a worker take turns; nothing here is touched by another thread but the
 //! [`WorkerHandle`], through which sockets are handed over and commitment is announced.
 
+use super::burst::Bursts;
 use super::connection;
 use super::registry::{ClientInfo, Seat};
 use super::stream::Stream;
@@ -91,6 +92,8 @@ pub struct Worker {
     /// The buffers of scripts.
     pub spare_scratch: RefCell<Scratch>,
     asides: Asides,
+    /// What the connections send together.
+    pub(super) bursts: Bursts,
     /// How often this worker has executed each command.
     pub counts: Arc<CommandCounts>,
     /// Requests looked at before they are executed.
@@ -136,6 +139,7 @@ impl Worker {
             scratch: RefCell::default(),
             spare_scratch: RefCell::default(),
             asides: Asides::default(),
+            bursts: Bursts::new(server.config.current().io_uring),
             window: RefCell::default(),
             counts: server.stats.command_stats.add_worker(),
             read_buffer: RefCell::new(vec![0; READ_BUFFER]),
@@ -200,6 +204,8 @@ impl Worker {
             let Some(job) = self.asides.jobs.borrow_mut().pop_front() else {
                 return;
             };
+            // Nobody's replies wait until a script has ended.
+            self.bursts.send();
             self.asides.running.set(true);
             job();
             self.asides.running.set(false);
@@ -282,6 +288,8 @@ pub fn run_worker(
             clients.iter().for_each(|client| client.wake());
         }
     });
+    let sending = Rc::clone(&worker);
+    local.spawn_local(std::future::poll_fn(move |cx| sending.bursts.poll(cx)));
     let working = Rc::clone(&worker);
     local.spawn_local(async move {
         while let Some(job) = jobs.recv().await {
