@@ -8,14 +8,17 @@
 
 use super::connection::Connection;
 use super::ring::SendRing;
+use super::worker::WorkerHandle;
 use smallvec::SmallVec;
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{RefCell, RefMut};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 /// A worker's burst.
 pub(super) struct Bursts {
-    works: Cell<bool>,
+    handle: Arc<WorkerHandle>,
     ring: RefCell<Option<SendRing>>,
     joined: RefCell<Vec<Weak<RefCell<Connection>>>>,
     /// The task that sends the burst.
@@ -25,7 +28,7 @@ pub(super) struct Bursts {
 
 impl Bursts {
     /// With a ring, if it is `wanted` and there is one for us.
-    pub fn new(wanted: bool) -> Self {
+    pub fn new(wanted: bool, handle: Arc<WorkerHandle>) -> Self {
         let ring = match wanted.then(SendRing::new) {
             Some(Ok(ring)) => Some(ring),
             Some(Err(error)) => {
@@ -34,8 +37,9 @@ impl Bursts {
             }
             None => None,
         };
+        handle.has_ring.store(ring.is_some(), Ordering::Relaxed);
         Bursts {
-            works: Cell::new(ring.is_some()),
+            handle,
             ring: RefCell::new(ring),
             joined: RefCell::default(),
             sender: RefCell::default(),
@@ -46,7 +50,7 @@ impl Bursts {
     /// Whether connections may join.
     #[inline]
     pub fn work(&self) -> bool {
-        self.works.get()
+        self.handle.has_ring.load(Ordering::Relaxed)
     }
 
     /// Takes a connection that has something to send. It must not be borrowed.
@@ -112,7 +116,7 @@ impl Bursts {
         match &mut *ring {
             Some(ring) => {
                 ring.send_all(open.iter().map(|own| own.burst_part()), &mut taken);
-                self.works.set(ring.works());
+                self.handle.has_ring.store(ring.works(), Ordering::Relaxed);
             }
             None => {
                 taken.clear();
@@ -122,7 +126,7 @@ impl Bursts {
         for (own, taken) in open.iter_mut().zip(taken.drain(..)) {
             own.note_burst(taken);
         }
-        if !self.works.get() {
+        if !self.work() {
             *ring = None;
         }
     }

@@ -33,6 +33,8 @@ pub struct WorkerHandle {
     pub reads: AtomicU64,
     /// How often it has sent.
     pub writes: AtomicU64,
+    /// Whether it sends replies through `io_uring`.
+    pub has_ring: AtomicBool,
     jobs: mpsc::UnboundedSender<Job>,
     committed: Notify,
     has_waiting: AtomicBool,
@@ -49,6 +51,7 @@ impl WorkerHandle {
             connections: AtomicUsize::new(0),
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            has_ring: AtomicBool::new(false),
             jobs,
             committed: Notify::new(),
             has_waiting: AtomicBool::new(false),
@@ -132,6 +135,8 @@ impl Ord for Waiting {
 
 impl Worker {
     fn new(server: &'static Server, index: usize, handle: Arc<WorkerHandle>) -> Self {
+        let wanted = server.config.current().io_uring;
+        let bursts = Bursts::new(wanted, Arc::clone(&handle));
         Worker {
             server,
             index,
@@ -139,7 +144,7 @@ impl Worker {
             scratch: RefCell::default(),
             spare_scratch: RefCell::default(),
             asides: Asides::default(),
-            bursts: Bursts::new(server.config.current().io_uring),
+            bursts,
             window: RefCell::default(),
             counts: server.stats.command_stats.add_worker(),
             read_buffer: RefCell::new(vec![0; READ_BUFFER]),

@@ -5,6 +5,7 @@ use super::Text;
 use crate::execute::SessionContext;
 use crate::server::COMPATIBLE_VERSION;
 use crate::time;
+use std::sync::atomic::Ordering;
 
 pub(super) fn server(context: &SessionContext<'_>, text: &mut Text) {
     let server = context.server;
@@ -36,6 +37,9 @@ pub(super) fn server(context: &SessionContext<'_>, text: &mut Text) {
     text.field("config_file", file.display());
     text.flag("io_threads_active", server.workers().len() > 1);
     text.field("workers", server.workers().len());
+    let mut workers = server.workers().iter();
+    let has_ring = workers.any(|worker| worker.has_ring.load(Ordering::Relaxed));
+    text.flag("io_uring", has_ring);
     let mut listeners = Vec::new();
     if config.port != 0 {
         let addresses: String = config.bind.iter().map(|a| format!("bind={a},")).collect();
