@@ -60,7 +60,7 @@ fn times_are_absolute_and_conditions_are_gone() {
         (&["HSET h a 1", "HINCRBYFLOAT h a 0.5"], "HSET h a 1.5"),
         (
             &["HSETEX h EX 1 FIELDS 1 a 1", "HINCRBYFLOAT h a 0.5"],
-            "HSETEX h KEEPTTL FIELDS 1 a 1.5",
+            "MULTI\nHSET h a 1.5\nHPEXPIREAT h 1800000001000 FIELDS 1 a\nEXEC",
         ),
         (
             &["HSET h a 1 b 2", "HEXPIRE h 1 NX FIELDS 3 a c b"],
@@ -81,7 +81,14 @@ fn times_are_absolute_and_conditions_are_gone() {
         (&["HSET h a 1", "HGETEX h PERSIST FIELDS 1 a"], ""),
         (
             &["HSETEX h FNX EX 1 FIELDS 1 a 1"],
-            "HSETEX h PXAT 1800000001000 FIELDS 1 a 1",
+            "MULTI\nHSET h a 1\nHPEXPIREAT h 1800000001000 FIELDS 1 a\nEXEC",
+        ),
+        (
+            &[
+                "HSETEX h PXAT 1900000000000 FIELDS 2 a 1 c 2",
+                "HSETEX h KEEPTTL FIELDS 3 a 3 b 4 c 5",
+            ],
+            "MULTI\nHSET h a 3 b 4 c 5\nHPEXPIREAT h 1900000000000 FIELDS 2 a c\nEXEC",
         ),
         (&["HSETEX h FXX FIELDS 1 a 1"], ""),
         (&["HSETEX h FIELDS 1 a 1"], "HSET h a 1"),
@@ -95,7 +102,9 @@ fn times_are_absolute_and_conditions_are_gone() {
         (&["SET k a", "SETBIT k 0 0"], ""),
         (&["SET k a", "SETBIT k 8 0"], "SETBIT k 8 0"),
         (&["BITOP AND k l"], ""),
-        (&["SET k a", "BITOP AND k l"], "BITOP AND k l"),
+        (&["SET k a", "BITOP AND k l"], "DEL k"),
+        (&["SET k a", "SET l c", "BITOP ONE k k l"], "SET k \u{2}"),
+        (&["SET k a", "BITOP DIFF k x y"], "DEL k"),
         (&["SET k a", "BITFIELD k GET u8 0"], ""),
         (&["SET k a", "BITFIELD k OVERFLOW FAIL INCRBY u8 0 999"], ""),
         (
@@ -160,6 +169,55 @@ fn times_are_absolute_and_conditions_are_gone() {
         (&["XADD x 1 a b", "XTRIM x MAXLEN 1"], ""),
         (&["XADD x 1 a b", "XDEL x 2"], ""),
         (&["XADD x 1 a b", "XDEL x 2 1"], "XDEL x 2 1"),
+        (
+            &["XADD x 1 a b", "XADD x KEEPREF MAXLEN 1 2 a b"],
+            "MULTI\nXADD x 2-0 a b\nXTRIM x MAXLEN = 1\nEXEC",
+        ),
+        (
+            &["XADD x 1 a b", "XSETID x 3 MAXDELETEDID 2 MAXDELETEDID 0"],
+            "XSETID x 3-0",
+        ),
+        (
+            &["XADD x 1 a b", "XTRIM x MAXLEN 0 KEEPREF"],
+            "XTRIM x MAXLEN = 0",
+        ),
+        (
+            &["XADD x 1 a b", "XDELEX x KEEPREF IDS 2 1 2"],
+            "XDEL x 1-0",
+        ),
+        (
+            &[
+                "XADD x 1 a b",
+                "XADD x 2 a b",
+                "XGROUP CREATE x g 0",
+                "XREADGROUP GROUP g c STREAMS x >",
+                "XACK x g 2",
+                "XTRIM x MAXLEN 0 ACKED",
+            ],
+            "MULTI\nXDEL x 2-0\nXSETID x 2-0 MAXDELETEDID 0-0 MAXDELETEDID 0-0\nEXEC",
+        ),
+        (
+            &[
+                "XADD x 1 a b",
+                "XADD x 2 a b",
+                "XGROUP CREATE x g 0",
+                "XREADGROUP GROUP g c STREAMS x >",
+                "XTRIM x MAXLEN 1 DELREF",
+            ],
+            "MULTI\nXACK x g 1-0\nXTRIM x MAXLEN = 1\nEXEC",
+        ),
+        (
+            &[
+                "XADD x 1 a b",
+                "XADD x 2 a b",
+                "XGROUP CREATE x g 0",
+                "XGROUP CREATE x h 0",
+                "XREADGROUP GROUP g c STREAMS x >",
+                "XREADGROUP GROUP h c STREAMS x >",
+                "XACKDEL x g DELREF IDS 2 1 3",
+            ],
+            "MULTI\nXACK x g 1-0\nXACK x h 1-0\nXDEL x 1-0\nEXEC",
+        ),
         (
             &["XGROUP CREATE x g 0 MKSTREAM"],
             "XGROUP CREATE x g 0 MKSTREAM",

@@ -30,6 +30,8 @@ pub struct Applier {
     /// Whether this is the life of a primary, of which clients hear, and not a file.
     follows: bool,
     settings_version: u64,
+    /// Whether something since it was last asked told of fields that expire.
+    field_expiry: bool,
     /// Commands applied.
     pub applied: u64,
 }
@@ -60,6 +62,7 @@ impl Applier {
             out: OutBuf::default(),
             follows: false,
             settings_version: 0,
+            field_expiry: false,
             applied: 0,
         }
     }
@@ -112,6 +115,11 @@ impl Applier {
         };
         let outbox = &mut self.scratch.outbox;
         self.server.pubsub.publish(self.server, message, outbox);
+    }
+
+    /// Whether anything applied since this was last asked told of fields of hashes that expire.
+    pub fn told_of_field_expiry(&mut self) -> bool {
+        std::mem::take(&mut self.field_expiry)
     }
 
     /// The database that the stream has selected.
@@ -220,6 +228,7 @@ impl Applier {
         let mut reply = Reply::new(&mut self.out, false);
         let result = run::write(&frame, handler, args, locked, &mut self.scratch, &mut reply);
         self.out.clear();
+        self.field_expiry |= self.scratch.effects.tells_of_field_expiry();
         self.scratch.effects.clear();
         run::tell(&frame, locked, &mut self.scratch, 0);
         run::free_garbage(self.server, &mut self.scratch);

@@ -447,6 +447,12 @@ impl<'a> WriteContext<'a> {
         self.effects.command(self.db, argc)
     }
 
+    /// Says that the effect tells of fields of hashes that expire, for which old servers have
+    /// no commands.
+    pub fn effects_tell_of_field_expiry(&mut self) {
+        self.effects.fields_expire();
+    }
+
     /// Begins a command of the effect, in another database.
     pub fn effect_in(&mut self, db: DbIndex, argc: usize) -> &mut EffectBuf {
         self.effects.command(db, argc)

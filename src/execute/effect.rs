@@ -6,6 +6,7 @@
 
 use crate::keyspace::DbIndex;
 use crate::protocol::Args;
+use crate::write_log::WriteLog;
 
 /// What a write command's handler says of its effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct EffectBuf {
     /// The database of the first command, and the one selected now.
     first: Option<DbIndex>,
     last: DbIndex,
+    /// See [`EffectBuf::fields_expire`].
+    fields_expire: bool,
 }
 
 impl Default for EffectBuf {
@@ -37,6 +40,7 @@ impl Default for EffectBuf {
             commands: 0,
             first: None,
             last: DbIndex(0),
+            fields_expire: false,
         }
     }
 }
@@ -66,6 +70,7 @@ impl EffectBuf {
         }
         self.commands = 0;
         self.first = None;
+        self.fields_expire = false;
     }
 
     /// Begins a command of `argc` arguments, its name included, that applies to `db`.
@@ -74,6 +79,18 @@ impl EffectBuf {
         self.commands += 1;
         crate::protocol::encode_header(&mut self.bytes, b'*', argc);
         self
+    }
+
+    /// Says that the effect tells of fields of hashes that expire: the one thing for which old
+    /// servers have no commands.
+    pub fn fields_expire(&mut self) -> &mut Self {
+        self.fields_expire = true;
+        self
+    }
+
+    /// Whether it does.
+    pub fn tells_of_field_expiry(&self) -> bool {
+        self.fields_expire
     }
 
     /// Adds an argument to the command begun last.
@@ -93,6 +110,22 @@ impl EffectBuf {
         self.select(db);
         self.commands += 1;
         args.encode_into(&mut self.bytes);
+    }
+
+    /// Appends the effect to the log and forgets it; gives the offset after it, or `None` when
+    /// there is nothing.
+    pub fn append_to(&mut self, log: &WriteLog) -> Option<u64> {
+        let fields_expire = self.fields_expire;
+        let (first, bytes, last) = self.finish()?;
+        let offset = match fields_expire {
+            true => log.append_with_field_expiry(first, bytes),
+            false => log.append(first, bytes),
+        };
+        if first != last {
+            log.forget_selected();
+        }
+        self.clear();
+        Some(offset)
     }
 
     /// The database in which the effect begins, its bytes, and the database in which it

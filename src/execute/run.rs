@@ -296,15 +296,10 @@ pub(super) fn commit(
     locked: &mut Locked<'static>,
     scratch: &mut Scratch,
 ) -> u64 {
-    let Some((first, bytes, last)) = scratch.effects.finish() else {
+    let Some(offset) = scratch.effects.append_to(&frame.server.log) else {
         tell(frame, locked, scratch, 0);
         return 0;
     };
-    let offset = frame.server.log.append(first, bytes);
-    if first != last {
-        frame.server.log.forget_selected();
-    }
-    scratch.effects.clear();
     for (_, shard) in locked.shards_mut() {
         shard.last_write = offset;
     }

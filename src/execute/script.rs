@@ -156,11 +156,7 @@ impl ScriptRun {
         self.touched.sort_unstable();
         self.touched.dedup();
         let mut written = 0;
-        if let Some((first, bytes, last)) = self.scratch.effects.finish() {
-            let offset = self.server.log.append(first, bytes);
-            if first != last {
-                self.server.log.forget_selected();
-            }
+        if let Some(offset) = self.scratch.effects.append_to(&self.server.log) {
             self.server.stats.count_changes(1);
             for (db, shard) in &self.touched {
                 self.locked.shard_mut(*db, *shard).last_write = offset;

@@ -10,7 +10,7 @@ use super::error::{Problem, RdbError};
 use super::object::read_object;
 use super::source::Source;
 use super::value::Value;
-use super::write::{Object, Target};
+use super::write::{COMMON_VERSION, Object, Target};
 use crate::keyspace::ValueRef;
 
 /// A payload is of no use.
@@ -34,6 +34,26 @@ pub fn write_payload(value: ValueRef<'_>, target: Target) -> Vec<u8> {
     out.extend_from_slice(&sum.to_le_bytes());
     out
 }
+
+/// Whether every server from Redis 7.0 on reads a payload of this version.
+pub fn is_old_enough(payload: &[u8]) -> bool {
+    let envelope = payload.split_last_chunk::<10>();
+    envelope.is_some_and(|(_, end)| u32::from(u16::from_le_bytes([end[0], end[1]])) <= OLD)
+}
+
+/// The payload that every server from Redis 7.0 on reads. `None` for a hash whose fields
+/// expire, of which there is none.
+pub fn write_old_payload(value: ValueRef<'_>) -> Option<Vec<u8>> {
+    let target = |version| Target {
+        version,
+        compress: true,
+    };
+    let newest = Object::new(value, target(COMMON_VERSION + 1)).version();
+    (newest <= COMMON_VERSION).then(|| write_payload(value, target(OLD)))
+}
+
+/// The version that Redis 7.0 reads.
+const OLD: u32 = 10;
 
 /// The value in a payload. What stands behind the value is not looked at, as in Redis.
 ///

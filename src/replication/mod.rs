@@ -10,8 +10,8 @@
 //! `state` is who this node is (role, replication ids); `primary` serves a replica's link,
 //! `send_copy` gives it a full copy of a snapshot that several may share (`shared_copy`);
 //! `replica` follows a primary; `handshake` is the dialogue that it begins with, `copy` and
-//! `copy_file` take the full copy that may come then; `failover` hands the role of a primary over; `standing` is what a replica knows of the
-//! in-sync set.
+//! `copy_file` take the full copy that may come then; `failover` hands the role of a primary
+//! over; `standing` is what a replica knows of the in-sync set.
 //!
 //! What must stay true: a replica's log holds the primary's bytes unchanged, so that offsets
 //! agree along a chain; a replica acknowledges only whole units (commands, transactions).

@@ -5,7 +5,7 @@
 //! in one turn goes out in one send.
 
 use super::CAPABILITY;
-use super::send_copy::full_sync;
+use super::send_copy::{full_sync, knows_field_expiry};
 use super::state::{LinkState, ReplicaLink};
 use crate::commit::{AckLevel, Acked, Event, LEVELS};
 use crate::net::{Client, ClientKind, Stream, Worker};
@@ -103,7 +103,11 @@ async fn serve(
     let have = u64::try_from(offset - 1).ok();
     let mut input = Vec::new();
     let (start, confirmed, consumer) = match have {
-        Some(have) if server.replication.shares_history(replid, have) && server.log.holds(have) => {
+        Some(have)
+            if server.replication.shares_history(replid, have)
+                && server.log.holds(have)
+                && !is_beyond(server, client, link, have) =>
+        {
             let cursor = Cursor::new(server, have);
             server.stats.partial_syncs.fetch_add(1, Ordering::Relaxed);
             let answer = format!("+CONTINUE {}\r\n", server.replication.replid());
@@ -136,6 +140,7 @@ async fn serve(
             .tell(Event::Attached(link.id.clone(), confirmed));
     }
     let mut sender = Sender {
+        knows_field_expiry: knows_field_expiry(server, &client.replica, link),
         server,
         stream,
         link,
@@ -196,6 +201,13 @@ fn is_unwanted(client: &Client, link: &ReplicaLink) -> bool {
     client.info.killed.load(Ordering::Relaxed) || link.closing.load(Ordering::SeqCst)
 }
 
+/// Whether the stream from `have` on tells of what the replica does not understand. The copy
+/// that it gets instead may still be one that it can load.
+fn is_beyond(server: &Server, client: &Client, link: &ReplicaLink, have: u64) -> bool {
+    !knows_field_expiry(server, &client.replica, link)
+        && server.log.tells_of_field_expiry_after(have)
+}
+
 /// What a replica has not taken stays in the log, but not without bound.
 fn check_lag(server: &Server, cursor: u64) -> io::Result<()> {
     let limit = server.output_limit(ClientKind::Replica).hard;
@@ -236,6 +248,7 @@ impl Drop for Cursor {
 }
 
 struct Sender<'a> {
+    knows_field_expiry: bool,
     server: &'static Server,
     stream: &'a mut Stream,
     link: &'a Arc<ReplicaLink>,
@@ -328,6 +341,11 @@ impl Sender<'_> {
                         return Poll::Pending;
                     }
                     continue;
+                }
+                if !self.knows_field_expiry
+                    && self.server.log.tells_of_field_expiry_after(self.cursor)
+                {
+                    return Poll::Ready(Err(io::Error::other(NOT_UNDERSTOOD)));
                 }
                 self.cursor = read.end;
                 self.parts.extend(read.parts);
@@ -470,3 +488,7 @@ const ASK_SELDOM: Duration = Duration::from_millis(200);
 const READ_AT_ONCE: usize = 1 << 20;
 /// How often a link looks at its bounds.
 const TIMER: Duration = Duration::from_millis(500);
+/// Why a link ends.
+const NOT_UNDERSTOOD: &str = "the stream tells of fields of hashes that expire, for which this \
+     replica is not known to have commands: its data would differ. \
+     See replica-rdb-version";

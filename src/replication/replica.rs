@@ -475,16 +475,11 @@ impl Follower {
                     let args = self.reader.args(rest);
                     let name = &args[0];
                     if name.eq_ignore_ascii_case(b"ping") {
+                        let standing = &self.server.replication.standing;
+                        standing.take(args, &self.server.run_id);
                         self.stream_only.push((self.parsed, self.parsed + n));
                     } else if name.eq_ignore_ascii_case(b"replconf") {
                         self.asked |= args.is(1, "getack");
-                        self.stream_only.push((self.parsed, self.parsed + n));
-                    } else if self
-                        .server
-                        .replication
-                        .standing
-                        .take(args, &self.server.run_id)
-                    {
                         self.stream_only.push((self.parsed, self.parsed + n));
                     } else {
                         if is_message(name) {
@@ -520,6 +515,10 @@ impl Follower {
             .map(|(from, to)| (start + from as u64, start + to as u64))
             .collect();
         let log = &self.server.log;
+        if self.applier.told_of_field_expiry() {
+            // For replicas of this node that do not understand it.
+            log.note_field_expiry(start + unit_end as u64);
+        }
         log.append_received(&self.dialogue.buffer[..unit_end], &ranges);
         log.notify();
         self.dialogue.buffer.drain(..unit_end);

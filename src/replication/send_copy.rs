@@ -102,6 +102,19 @@ fn rdb_form(server: &Server, hello: &ReplicaHello, ours: bool) -> (Kind, Form) {
     (kind, Form::Rdb(Box::new(form)))
 }
 
+/// Whether a replica understands what the stream says of fields of hashes that expire. Where
+/// the operator has said what it reads, nothing is withheld.
+pub(super) fn knows_field_expiry(
+    server: &Server,
+    hello: &ReplicaHello,
+    link: &ReplicaLink,
+) -> bool {
+    // Who serves no clients only looks on.
+    let only_looks = link.port == 0;
+    let told = server.config.current().replica_rdb_version.is_some();
+    link.pushes || only_looks || told || readable_by(hello) >= WITH_FIELD_EXPIRY
+}
+
 /// The newest version of the format that a replica is known to read.
 fn readable_by(hello: &ReplicaHello) -> u32 {
     if let Some(version) = &hello.version {
@@ -115,6 +128,9 @@ fn readable_by(hello: &ReplicaHello) -> u32 {
     }
     OLDEST
 }
+
+/// The first version of the format with fields that expire.
+const WITH_FIELD_EXPIRY: u32 = 12;
 
 /// Waits for something and sends an empty line a second meanwhile, so that the replica does
 /// not give up.

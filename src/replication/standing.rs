@@ -4,8 +4,11 @@
 //! (Sentinel) asks the replicas. So the primary tells them: whenever a member joins or is let
 //! go, and when a replica attaches, it appends a message to the stream that names the members
 //! in sync by their run ids. Not when a link has ended: its replica cannot hear it, and one that
-//! is promoted while its primary lives would find its siblings ahead of itself. It is a PUBLISH on a channel of its own, which stock replicas take
-//! like any other; replicas of our kind read it and pass it on to no subscriber.
+//! is promoted while its primary lives would find its siblings ahead of itself.
+//!
+//! The message is a `PING` with a text, which stock replicas take like any other `PING`. What
+//! must stay true: no client can bring one into the stream. Only writes and messages to
+//! subscribers get there from clients, and no `PING` is either, in a script or out of it.
 //!
 //! A replica counts as in sync from the message that names it to the one that does not, or to
 //! the next link. That is where its knowledge ends: a primary that lets it go while it cannot
@@ -59,15 +62,15 @@ impl Standing {
 
     /// Takes a command of the stream if it is the primary's message; whether it was.
     pub(super) fn take(&self, args: Args<'_>, run_id: &str) -> bool {
-        let ours = args.len() == 3 && args.at(1) == CHANNEL.as_bytes() && args.is(0, "publish");
-        if ours {
-            let named = args
-                .at(2)
-                .split(|c| *c == b' ')
-                .any(|id| id == run_id.as_bytes());
+        let words = args
+            .get(1)
+            .and_then(|text| text.strip_prefix(PREFIX.as_bytes()));
+        let ours = words.filter(|_| args.len() == 2 && args.is(0, "ping"));
+        if let Some(ids) = ours {
+            let named = ids.split(|c| *c == b' ').any(|id| id == run_id.as_bytes());
             *self.known.lock() = if named { Known::InSync } else { Known::Outside };
         }
-        ours
+        ours.is_some()
     }
 
     /// Sees to it that the replicas are told who is in sync.
@@ -109,7 +112,7 @@ pub async fn tell_replicas(server: &'static Server) {
         let named = links.iter().filter(in_sync);
         let ids: Vec<&str> = named.filter_map(|link| link.run_id.as_deref()).collect();
         let mut message = Vec::new();
-        OwnedArgs::of(["PUBLISH", CHANNEL, &ids.join(" ")])
+        OwnedArgs::of(["PING", &format!("{PREFIX}{}", ids.join(" "))])
             .view()
             .encode_into(&mut message);
         server.log.append_stream_only(&message);
@@ -117,8 +120,8 @@ pub async fn tell_replicas(server: &'static Server) {
     }
 }
 
-/// The channel of the message.
-const CHANNEL: &str = "__lockstep__:in-sync";
+/// How the message begins.
+const PREFIX: &str = "in-sync: ";
 
 #[cfg(test)]
 mod tests {
@@ -127,22 +130,22 @@ mod tests {
     #[test]
     fn a_replica_counts_from_the_message_that_names_it() {
         let standing = Standing::default();
-        let hear = |channel: &str, ids: &str| {
-            standing.take(OwnedArgs::of(["PUBLISH", channel, ids]).view(), "b")
-        };
+        let hear = |text: &str| standing.take(OwnedArgs::of(["PING", text]).view(), "b");
         assert_eq!(standing.name(), "no", "nobody has said anything");
         standing.link_begins(false);
         assert_eq!(standing.name(), "unknown");
         standing.link_begins(true);
-        assert!(hear(CHANNEL, "a"));
+        assert!(hear("in-sync: a"));
         assert_eq!(standing.name(), "no");
-        assert!(hear(CHANNEL, "a b c"));
+        assert!(hear("in-sync: a b c"));
         assert_eq!(standing.name(), "yes");
-        assert!(!hear("news", "a"), "somebody else's message");
+        assert!(!hear("hello a"), "any other");
+        let published = OwnedArgs::of(["PUBLISH", "in-sync: ", "a"]);
+        assert!(!standing.take(published.view(), "b"), "a client's message");
         assert_eq!(standing.name(), "yes");
-        assert!(hear(CHANNEL, ""));
+        assert!(hear("in-sync: "));
         assert_eq!(standing.name(), "no");
-        assert!(hear(CHANNEL, "b"));
+        assert!(hear("in-sync: b"));
         standing.link_begins(true);
         assert_eq!(standing.name(), "no");
     }

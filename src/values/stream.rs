@@ -23,7 +23,7 @@ pub use group::{Consumer, ConsumerIndex, Group, Pending};
 pub use id::{IdText, StreamId};
 pub use node::{Entry, NodeLimits};
 pub use range::{Backwards, Range};
-pub use trim::{Refs, Threshold, Trim};
+pub use trim::{Refs, Removed, Threshold, Trim};
 
 use node::Node;
 use std::collections::BTreeMap;
@@ -240,10 +240,13 @@ impl Stream {
         groups.all(|group| group.last_id >= id && !group.pending().contains(id))
     }
 
-    /// Makes all groups forget that the entry is pending; whether one had it.
-    pub fn drop_references(&mut self, id: StreamId) -> bool {
-        let groups = self.groups.values_mut();
-        groups.fold(false, |any, group| group.acknowledge(id) | any)
+    /// Makes all groups forget that the entry is pending, and notes which had it.
+    pub fn drop_references(&mut self, id: StreamId, removed: &mut Removed) {
+        for (name, group) in &mut self.groups {
+            if group.acknowledge(id) {
+                removed.references.push((name.clone(), id));
+            }
+        }
     }
 }
 

@@ -12,6 +12,8 @@ pub struct WriteLog {
     inner: Mutex<Inner>,
     end: AtomicU64,
     recording: AtomicBool,
+    /// The end of the newest effect that tells of fields of hashes that expire.
+    field_expiry: AtomicU64,
     consumers: RwLock<Vec<Arc<Consumer>>>,
 }
 
@@ -74,6 +76,7 @@ impl WriteLog {
             }),
             end: AtomicU64::new(offset),
             recording: AtomicBool::new(false),
+            field_expiry: AtomicU64::new(0),
             consumers: RwLock::new(Vec::new()),
         }
     }
@@ -100,6 +103,16 @@ impl WriteLog {
     /// `db`, and gives the offset after it. The caller holds the locks of the keys touched.
     #[inline]
     pub fn append(&self, db: DbIndex, effect: &[u8]) -> u64 {
+        self.append_effect::<false>(db, effect)
+    }
+
+    /// The same, for an effect that tells of fields of hashes that expire.
+    pub fn append_with_field_expiry(&self, db: DbIndex, effect: &[u8]) -> u64 {
+        self.append_effect::<true>(db, effect)
+    }
+
+    #[inline]
+    fn append_effect<const FIELD_EXPIRY: bool>(&self, db: DbIndex, effect: &[u8]) -> u64 {
         if !self.is_recording() {
             return self.end();
         }
@@ -108,9 +121,24 @@ impl WriteLog {
             inner.select(db);
         }
         let end = inner.push(effect);
+        if FIELD_EXPIRY {
+            // Under the lock: whoever reads the effect sees the mark.
+            self.field_expiry.store(end, Ordering::SeqCst);
+        }
         self.trim_after_growth(&mut inner);
         self.end.store(end, Ordering::SeqCst);
         end
+    }
+
+    /// Notes that what will be received up to `end` tells of fields that expire.
+    pub fn note_field_expiry(&self, end: u64) {
+        self.field_expiry.fetch_max(end, Ordering::SeqCst);
+    }
+
+    /// Whether what comes after `from` tells, or may tell, of fields that expire. To be asked
+    /// after that has been read.
+    pub fn tells_of_field_expiry_after(&self, from: u64) -> bool {
+        self.field_expiry.load(Ordering::SeqCst) > from
     }
 
     /// Appends bytes that belong to the replication stream alone: pings and messages.
@@ -167,6 +195,7 @@ impl WriteLog {
         inner.tail_start = offset;
         inner.kept_from = offset;
         inner.selected = None;
+        self.field_expiry.store(0, Ordering::SeqCst);
         for consumer in self.consumers.read().iter() {
             consumer.at.store(offset, Ordering::SeqCst);
         }
@@ -405,6 +434,21 @@ mod tests {
         let read = log.read(0, usize::MAX).expect("kept");
         assert_eq!(read.stream_only, [(before, after)]);
         assert!(read.parts.concat().ends_with(b"apingb"));
+    }
+
+    #[test]
+    fn fields_that_expire_leave_a_mark() {
+        let log = WriteLog::new(0, 1 << 20);
+        log.start_recording();
+        let before = log.append(DbIndex(0), b"a");
+        let end = log.append_with_field_expiry(DbIndex(0), b"expires");
+        log.append(DbIndex(0), b"b");
+        assert!(log.tells_of_field_expiry_after(before));
+        assert!(!log.tells_of_field_expiry_after(end));
+        log.note_field_expiry(end + 5);
+        assert!(log.tells_of_field_expiry_after(end));
+        log.restart_at(3);
+        assert!(!log.tells_of_field_expiry_after(3));
     }
 
     #[test]

@@ -26,6 +26,11 @@ pub(super) fn bitop(
         }
         _ => {}
     }
+    // Redis before 8.2 and Valkey do not know these: to them the result is told.
+    let is_new = !matches!(
+        operation,
+        Operation::And | Operation::Or | Operation::Xor | Operation::Not
+    );
     // The first look at a key deletes it if it has expired, and what was found before does
     // not hold then; after it nothing moves any more.
     for key in args.from(3) {
@@ -45,15 +50,23 @@ pub(super) fn bitop(
     drop(sources);
     reply.int(result.len() as i64);
     if !result.is_empty() {
+        if is_new {
+            let effect = ctx.effect(3).arg(b"SET").arg(destination);
+            effect.arg(&result);
+        }
         ctx.put(destination, edited_payload(&mut result), Expiry::Clear);
         ctx.notify(NotifyClass::STRING, "set", destination);
-        return Ok(Effect::AsReceived);
+        return Ok(match is_new {
+            true => Effect::Rewritten,
+            false => Effect::AsReceived,
+        });
     }
     if !ctx.delete(destination) {
         return Ok(Effect::None);
     }
     ctx.notify(NotifyClass::GENERIC, "del", destination);
-    Ok(Effect::AsReceived)
+    ctx.effect(2).arg(b"DEL").arg(destination);
+    Ok(Effect::Rewritten)
 }
 
 const OPERATIONS: [(&str, Operation); 8] = [

@@ -112,8 +112,13 @@ pub(super) fn expiry_effect(
     if names.is_empty() {
         return Effect::None;
     }
-    let effect = ctx.effect(5 + names.len()).arg(b"HPEXPIREAT").arg(key);
-    effect.int(at).arg(b"FIELDS").int(names.len() as i64);
+    let effect = ctx.effect(5 + names.len()).fields_expire();
+    effect
+        .arg(b"HPEXPIREAT")
+        .arg(key)
+        .int(at)
+        .arg(b"FIELDS")
+        .int(names.len() as i64);
     names.iter().for_each(|name| {
         effect.arg(name);
     });
@@ -205,7 +210,11 @@ pub(super) fn hpersist(
 pub(super) fn persist_effect(ctx: &mut WriteContext<'_>, key: &[u8], names: &[&[u8]]) -> Effect {
     let mut count = itoa::Buffer::new();
     let count = count.format(names.len()).as_bytes();
-    fields_effect(ctx, &[b"HPERSIST", key, b"FIELDS", count], names)
+    let effect = fields_effect(ctx, &[b"HPERSIST", key, b"FIELDS", count], names);
+    if effect == Effect::Rewritten {
+        ctx.effects_tell_of_field_expiry();
+    }
+    effect
 }
 
 /// `HTTL key FIELDS numfields field [field ...]`

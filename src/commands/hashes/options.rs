@@ -138,11 +138,25 @@ pub(super) fn hsetex(
             edit.set_expiry(pairs.at(i), Some(at));
         }
     }
+    let kept: Vec<_> = match options.expiry {
+        Expiry::Keep => pairs
+            .iter()
+            .step_by(2)
+            .filter_map(|name| expiry_of(&edit, name))
+            .collect(),
+        Expiry::Clear | Expiry::At(_) => Vec::new(),
+    };
     edit.close_with(match options.expiry {
         Expiry::At(_) => &["hset", "hexpire"],
         Expiry::Keep | Expiry::Clear => &["hset"],
     });
-    Ok(options.effect(ctx, key))
+    Ok(options.effect(ctx, key, &kept))
+}
+
+/// A field that expires, and when.
+fn expiry_of<'a>(edit: &HashEdit<'_, '_, '_>, name: &'a [u8]) -> Option<(&'a [u8], UnixMs)> {
+    let field = edit.get().find(name)?;
+    field.expires_at.map(|at| (name, at))
 }
 
 /// What becomes of the fields' expiries.
@@ -245,27 +259,24 @@ impl<'a> SetOptions<'a> {
         })
     }
 
-    /// The same without a condition and with an absolute time.
-    fn effect(&self, ctx: &mut WriteContext<'_>, key: &[u8]) -> Effect {
+    /// The same without a condition and with absolute times, in commands that Redis before 8.0
+    /// knows as well. `kept` are expiries that fields had and keep.
+    fn effect(&self, ctx: &mut WriteContext<'_>, key: &[u8], kept: &[(&[u8], UnixMs)]) -> Effect {
         let pairs = self.pairs;
-        if self.expiry == Expiry::Clear {
-            let effect = ctx.effect(2 + pairs.len()).arg(b"HSET").arg(key);
-            pairs.iter().for_each(|word| {
-                effect.arg(word);
-            });
-            return Effect::Rewritten;
-        }
-        let extra = if self.expiry == Expiry::Keep { 1 } else { 2 };
-        let effect = ctx.effect(4 + extra + pairs.len());
-        effect.arg(b"HSETEX").arg(key);
-        match self.expiry {
-            Expiry::At(at) => effect.arg(b"PXAT").int(at),
-            Expiry::Keep | Expiry::Clear => effect.arg(b"KEEPTTL"),
-        };
-        effect.arg(b"FIELDS").int(pairs.len() as i64 / 2);
+        let effect = ctx.effect(2 + pairs.len()).arg(b"HSET").arg(key);
         pairs.iter().for_each(|word| {
             effect.arg(word);
         });
+        if let Expiry::At(at) = self.expiry {
+            let names: Vec<_> = pairs.iter().step_by(2).collect();
+            expiry_effect(ctx, key, at, false, &names);
+        }
+        for same in kept.chunk_by(|one, next| one.1 == next.1) {
+            if let Some((_, at)) = same.first() {
+                let names: Vec<_> = same.iter().map(|(name, _)| *name).collect();
+                expiry_effect(ctx, key, *at, false, &names);
+            }
+        }
         Effect::Rewritten
     }
 }

@@ -1,6 +1,7 @@
 //! Commands that set, count with and remove fields.
 
 use super::edit::HashEdit;
+use super::expire::expiry_effect;
 use super::texts;
 use crate::execute::{Effect, WriteContext};
 use crate::number::{LongDouble, MAX_INT_LEN, parse_i64};
@@ -132,16 +133,14 @@ pub(super) fn hincrbyfloat(
     let mut text = Vec::with_capacity(2 * MAX_INT_LEN);
     new.write_to(&mut text);
     edit.set(name, &text, ttl);
-    let expires = edit.get().min_expiry().is_some();
+    let expires_at = edit.get().find(name).and_then(|field| field.expires_at);
     edit.close_with(&["hincrbyfloat"]);
     reply.bulk(&text);
     // The sum and not the addend, so that other arithmetic cannot come to another end.
-    if !expires {
-        // Redis before 8.0 knows this too.
-        ctx.effect(4).arg(b"HSET").arg(key).arg(name).arg(&text);
-        return Ok(Effect::Rewritten);
+    ctx.effect(4).arg(b"HSET").arg(key).arg(name).arg(&text);
+    if let Some(at) = expires_at {
+        // Not HSETEX, which Redis before 8.0 does not know.
+        expiry_effect(ctx, key, at, false, &[name]);
     }
-    let effect = ctx.effect(7).arg(b"HSETEX").arg(key).arg(b"KEEPTTL");
-    effect.arg(b"FIELDS").int(1).arg(name).arg(&text);
     Ok(Effect::Rewritten)
 }

@@ -1,16 +1,17 @@
 //! `XADD`, `XTRIM` and `XSETID`.
 
+use super::effects::Trimmed;
 use super::ids::{self, Seq};
 use super::options::{TrimOptions, node_limits};
 use super::texts;
 use crate::commands::arguments::Arguments;
 use crate::config::NotifyClass;
-use crate::execute::{Effect, WriteContext};
+use crate::execute::{Effect, Origin, WriteContext};
 use crate::keyspace::Payload;
 use crate::number;
 use crate::protocol::{Args, Reply, WireError, errors};
 use crate::time::UnixMs;
-use crate::values::stream::{NodeLimits, Stream, StreamId, Trim};
+use crate::values::stream::{NodeLimits, Removed, Stream, StreamId, Trim};
 use smallvec::SmallVec;
 
 /// `XADD key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [MAXLEN | MINID [= | ~] threshold
@@ -38,14 +39,13 @@ pub(super) fn xadd(
         limits: node_limits(ctx.settings()),
         trim: options.trim,
     };
-    let (id, trimmed, left) = match ctx.find(key) {
+    let (id, trimmed) = match ctx.find(key) {
         Some(found) => {
             let id = addition.id_in(ctx.stream_of(found)?)?;
             let Some(stream) = ctx.object::<Stream>(found) else {
                 return Err(errors::WRONG_TYPE);
             };
-            let trimmed = addition.make(stream, id);
-            (id, trimmed, stream.len())
+            (id, addition.make(stream, id))
         }
         None if options.no_make => {
             reply.null();
@@ -55,37 +55,40 @@ pub(super) fn xadd(
             let mut stream = Box::new(Stream::new());
             let id = addition.id_in(&stream)?;
             let trimmed = addition.make(&mut stream, id);
-            let left = stream.len();
             ctx.insert(ctx.db(), key, None, Payload::Stream(stream));
-            (id, trimmed, left)
+            (id, trimmed)
         }
     };
     reply.bulk(&id.text());
     ctx.notify(NotifyClass::STREAM, "xadd", key);
-    if trimmed > 0 {
+    if trimmed.count > 0 {
         ctx.notify(NotifyClass::STREAM, "xtrim", key);
     }
     let approximate = options.trim.is_some_and(|trim| trim.approximate.is_some());
-    if matches!(wanted, Wanted::Exactly(_)) && !approximate {
+    let as_given = !approximate && !options.says_refs;
+    if matches!(wanted, Wanted::Exactly(_)) && as_given {
         return Ok(Effect::AsReceived);
     }
-    // What remained after approximate trimming is an exact number for everybody else.
-    let exact = approximate && trimmed > 0;
-    let options = match approximate {
-        true => 2..2,
-        false => 2..options.id_at,
+    let options_as_given = match as_given {
+        false => 2..2,
+        true => 2..options.id_at,
     };
-    let argc = 3 + options.len() + pairs.len() + if exact { 3 } else { 0 };
+    // What remained after approximate trimming is an exact number for everybody else.
+    let exact = approximate && trimmed.count > 0 && !options.says_refs;
+    let argc = 3 + options_as_given.len() + pairs.len() + if exact { 3 } else { 0 };
     let effect = ctx.effect(argc).arg(b"XADD").arg(key);
-    for at in options {
+    for at in options_as_given {
         effect.arg(args.at(at));
     }
     if exact {
-        effect.arg(b"MAXLEN").arg(b"=").int(left as i64);
+        effect.arg(b"MAXLEN").arg(b"=").int(trimmed.left as i64);
     }
     effect.arg(&id.text());
     for text in &pairs {
         effect.arg(text);
+    }
+    if options.says_refs {
+        trimmed.put(ctx, key);
     }
     Ok(Effect::Rewritten)
 }
@@ -149,11 +152,20 @@ impl Addition<'_> {
         Ok(id)
     }
 
-    /// Adds the entry and trims; how many entries went.
-    fn make(&self, stream: &mut Stream, id: StreamId) -> u64 {
+    /// Adds the entry and trims.
+    fn make(&self, stream: &mut Stream, id: StreamId) -> Trimmed {
         stream.append(id, self.pairs, self.limits);
-        self.trim.map_or(0, |trim| stream.trim(trim))
+        match self.trim {
+            Some(trim) => trim_noting(stream, trim),
+            None => Trimmed::default(),
+        }
     }
+}
+
+fn trim_noting(stream: &mut Stream, trim: Trim) -> Trimmed {
+    let mut removed = Removed::default();
+    let count = stream.trim_noting(trim, &mut removed);
+    Trimmed::note(stream, count, removed)
 }
 
 /// `XTRIM key MAXLEN | MINID [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED]`
@@ -170,22 +182,20 @@ pub(super) fn xtrim(
     };
     // Looking changes nothing, and nobody who watches the key hears of it.
     let mut looked_at = ctx.stream_of(found)?.trims_nothing(trim);
-    let (mut removed, mut left) = (0, 0);
+    let mut trimmed = Trimmed::default();
     if !looked_at && let Some(stream) = ctx.object::<Stream>(found) {
-        removed = stream.trim(trim);
-        left = stream.len();
-        looked_at = removed == 0;
+        trimmed = trim_noting(stream, trim);
+        looked_at = trimmed.count == 0;
     }
-    reply.int(removed as i64);
+    reply.int(trimmed.count as i64);
     if looked_at {
         return Ok(Effect::None);
     }
     ctx.notify(NotifyClass::STREAM, "xtrim", key);
-    if trim.approximate.is_none() {
+    if trim.approximate.is_none() && !options.says_refs {
         return Ok(Effect::AsReceived);
     }
-    let effect = ctx.effect(5).arg(b"XTRIM").arg(key);
-    effect.arg(b"MAXLEN").arg(b"=").int(left as i64);
+    trimmed.put(ctx, key);
     Ok(Effect::Rewritten)
 }
 
@@ -196,8 +206,10 @@ pub(super) fn xsetid(
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
     let key = args.at(1);
+    let from_log = ctx.origin() == Origin::Log;
     let id = ids::parse(args.at(2), 0)?;
     let (mut added, mut deleted) = (None, None);
+    let mut none_deleted = 0;
     let mut options = Arguments::new(args, 3);
     while options.more() {
         let last = options.left() == 1;
@@ -210,6 +222,7 @@ pub(super) fn xsetid(
                 return Err(texts::LAST_BELOW_GIVEN);
             }
             deleted = Some(given);
+            none_deleted += u32::from(given == StreamId::MIN);
         } else {
             options.fail(errors::SYNTAX);
         }
@@ -231,10 +244,28 @@ pub(super) fn xsetid(
         stream.entries_added = added.unwrap_or(stream.entries_added);
         let deleted = deleted.filter(|id| *id != StreamId::MIN);
         stream.max_deleted_id = deleted.unwrap_or(stream.max_deleted_id);
+        if from_log && none_deleted > 1 {
+            // See `effects`.
+            stream.max_deleted_id = StreamId::MIN;
+        }
     }
     ctx.notify(NotifyClass::STREAM, "xsetid", key);
     reply.ok();
-    Ok(Effect::AsReceived)
+    if from_log || none_deleted == 0 {
+        return Ok(Effect::AsReceived);
+    }
+    // A client that says 0-0 has said nothing, however often.
+    let deleted = deleted.filter(|id| *id != StreamId::MIN);
+    let options = usize::from(added.is_some()) + usize::from(deleted.is_some());
+    let effect = ctx.effect(3 + 2 * options);
+    effect.arg(b"XSETID").arg(key).arg(&id.text());
+    if let Some(added) = added {
+        effect.arg(b"ENTRIESADDED").int(added as i64);
+    }
+    if let Some(deleted) = deleted {
+        effect.arg(b"MAXDELETEDID").arg(&deleted.text());
+    }
+    Ok(Effect::Rewritten)
 }
 
 /// No node holds more.

@@ -1,12 +1,12 @@
 //! Entries by their identities: `XLEN`, `XRANGE`, `XREVRANGE`, `XDEL`, `XDELEX`.
 
 use super::options::IdBlock;
-use super::{ids, reply as replies};
+use super::{effects, ids, reply as replies};
 use crate::config::NotifyClass;
 use crate::execute::{Effect, ReadContext, WriteContext};
 use crate::number;
 use crate::protocol::{Args, Reply, WireError, errors};
-use crate::values::stream::{Refs, Stream, StreamId};
+use crate::values::stream::{Refs, Removed, Stream, StreamId};
 
 /// `XLEN key`
 pub(super) fn xlen(
@@ -121,7 +121,7 @@ pub(super) fn xdelex(
     let Some(stream) = ctx.object::<Stream>(found) else {
         return Err(errors::WRONG_TYPE);
     };
-    let (mut deleted, mut changed) = (false, false);
+    let mut removed = Removed::default();
     reply.array(ids.len());
     for id in ids {
         if block.refs == Refs::Acknowledged && !stream.is_acknowledged(id) {
@@ -129,20 +129,18 @@ pub(super) fn xdelex(
             continue;
         }
         if block.refs == Refs::Delete {
-            changed |= stream.drop_references(id);
+            stream.drop_references(id, &mut removed);
         }
         let was_there = delete(stream, id);
-        deleted |= was_there;
+        if was_there {
+            removed.ids.push(id);
+        }
         reply.int(if was_there { DELETED } else { NOT_THERE });
     }
-    if deleted {
+    if !removed.ids.is_empty() {
         ctx.notify(NotifyClass::STREAM, "xdel", key);
     }
-    if deleted || changed {
-        Ok(Effect::AsReceived)
-    } else {
-        Ok(Effect::None)
-    }
+    Ok(effects::removal(ctx, key, removed))
 }
 
 /// Deletes an entry by name; whether it was there.

@@ -2,15 +2,17 @@
 //!
 //! `add` makes entries and trims, `entries` finds and deletes them, `read` follows streams,
 //! `groups` makes groups, `pending` and `claim` look after what they have delivered, and
-//! `info` tells about it all. `ids` reads identities, `options` what several commands take.
+//! `info` tells about it all. `ids` reads identities, `options` what several commands take;
+//! `effects` says in old commands what newer ones have done.
 //!
 //! What must stay true: an effect holds no choice of the server (identities and times are
-//! resolved, approximate trimming is exact), and it holds all of a group's state but when its
+//! resolved, approximate trimming is exact), Redis 7.0 understands it, and it holds all of a group's state but when its
 //! consumers were heard of.
 
 mod add;
 mod claim;
 mod consumers;
+mod effects;
 mod entries;
 mod groups;
 mod ids;

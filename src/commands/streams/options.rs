@@ -32,6 +32,8 @@ pub(super) struct TrimOptions {
     pub no_make: bool,
     /// How to trim.
     pub trim: Option<Trim>,
+    /// Whether it is said what becomes of references, which older servers do not understand.
+    pub says_refs: bool,
     /// Where the identity stands (XADD).
     pub id_at: usize,
 }
@@ -84,6 +86,7 @@ impl TrimOptions {
             at += 1;
         }
         this.id_at = at;
+        this.says_refs = refs_given.is_some();
         let Some(threshold) = threshold else {
             return match limit {
                 Some(_) => Err(texts::LIMIT_ALONE),

@@ -2,12 +2,12 @@
 
 use super::entries::{DELETED, NOT_THERE, STILL_PENDING, delete};
 use super::options::IdBlock;
-use super::{ids, reply as replies, texts};
+use super::{effects, ids, reply as replies, texts};
 use crate::config::NotifyClass;
 use crate::execute::{Effect, ReadContext, WriteContext};
 use crate::number;
 use crate::protocol::{Args, Reply, WireError, errors};
-use crate::values::stream::{Group, Pending, Refs, Stream, StreamId};
+use crate::values::stream::{Group, Pending, Refs, Removed, Stream, StreamId};
 
 /// `XACK key group id [id ...]`
 pub(super) fn xack(
@@ -63,7 +63,7 @@ pub(super) fn xackdel(
     let Some(stream) = ctx.object::<Stream>(found) else {
         return Err(errors::WRONG_TYPE);
     };
-    let (mut changed, mut deleted) = (false, false);
+    let mut removed = Removed::default();
     reply.array(ids.len());
     for id in ids {
         let group = stream.group_mut(name);
@@ -71,24 +71,23 @@ pub(super) fn xackdel(
             reply.int(NOT_THERE);
             continue;
         }
-        changed = true;
+        removed.references.push((name.into(), id));
         if block.refs == Refs::Acknowledged && !stream.is_acknowledged(id) {
             reply.int(STILL_PENDING);
             continue;
         }
         if block.refs == Refs::Delete {
-            stream.drop_references(id);
+            stream.drop_references(id, &mut removed);
         }
-        deleted |= delete(stream, id);
+        if delete(stream, id) {
+            removed.ids.push(id);
+        }
         reply.int(DELETED);
     }
-    if deleted {
+    if !removed.ids.is_empty() {
         ctx.notify(NotifyClass::STREAM, "xdel", key);
     }
-    Ok(match changed {
-        true => Effect::AsReceived,
-        false => Effect::None,
-    })
+    Ok(effects::removal(ctx, key, removed))
 }
 
 /// The filter of XPENDING.

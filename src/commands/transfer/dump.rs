@@ -95,15 +95,25 @@ pub(super) fn restore(
         (None, None) => created(now, settings),
     });
     let new = entry.view().kind();
+    // Redis before 7.2 refuses what newer servers dump.
+    let mut said = None;
+    if !rdb::is_old_enough(payload) {
+        said = rdb::write_old_payload(entry.view().value());
+        if said.is_none() {
+            ctx.effects_tell_of_field_expiry();
+        }
+    }
     ctx.insert_entry(ctx.db(), entry);
     ctx.notify(NotifyClass::GENERIC, "restore", key);
     if let Some(old) = old {
         ctx.notify_replaced(ctx.db(), key, old.type_name(), new.type_name());
     }
-    if expires_at.is_none() || options.absolute {
+    let expires_as_said = expires_at.is_none() || options.absolute;
+    if expires_as_said && rdb::is_old_enough(payload) {
         return Ok(Effect::AsReceived);
     }
-    put_effect(ctx, args, expires_at.unwrap_or(0), &options);
+    let said = said.as_deref().unwrap_or(payload);
+    put_effect(ctx, args, said, expires_at.unwrap_or(0), &options);
     Ok(Effect::Rewritten)
 }
 
@@ -118,12 +128,18 @@ fn restored_too_late(ctx: &mut WriteContext<'_>, key: &[u8], replaced: bool) -> 
 }
 
 /// The command with an absolute time, so that it means the same later and elsewhere.
-fn put_effect(ctx: &mut WriteContext<'_>, args: Args<'_>, at: UnixMs, options: &Options) {
+fn put_effect(
+    ctx: &mut WriteContext<'_>,
+    args: Args<'_>,
+    payload: &[u8],
+    at: UnixMs,
+    options: &Options,
+) {
     let has_clock = options.idle_seconds.is_some() || options.frequency.is_some();
     let argc = 5 + usize::from(options.replace) + if has_clock { 2 } else { 0 };
     let effect = ctx.effect(argc);
     effect.arg(b"RESTORE").arg(args.at(1)).int(at);
-    effect.arg(args.at(3)).arg(b"ABSTTL");
+    effect.arg(payload).arg(b"ABSTTL");
     if options.replace {
         effect.arg(b"REPLACE");
     }

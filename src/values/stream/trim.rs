@@ -24,6 +24,15 @@ pub enum Threshold {
     MinId(StreamId),
 }
 
+/// What was removed of a stream, and of its groups.
+#[derive(Debug, Default)]
+pub struct Removed {
+    /// Entries.
+    pub ids: Vec<StreamId>,
+    /// Pending references, with the names of their groups.
+    pub references: Vec<(Box<[u8]>, StreamId)>,
+}
+
 /// Entries of one node, and where they lie in it.
 type Places = Vec<(StreamId, std::ops::Range<usize>)>;
 
@@ -70,12 +79,18 @@ impl Stream {
 
     /// Removes the oldest entries; how many.
     pub fn trim(&mut self, trim: Trim) -> u64 {
+        self.trim_noting(trim, &mut Removed::default())
+    }
+
+    /// The same. What is removed is noted unless references are kept: then it is simply the
+    /// oldest entries.
+    pub fn trim_noting(&mut self, trim: Trim, removed: &mut Removed) -> u64 {
         let before = self.len;
         if trim.refs == Refs::Keep {
             self.trim_nodes(trim);
         }
         if trim.approximate.is_none() {
-            self.trim_entries(trim);
+            self.trim_entries(trim, removed);
         }
         before - self.len
     }
@@ -100,7 +115,7 @@ impl Stream {
     }
 
     /// Removes single entries from the beginning.
-    fn trim_entries(&mut self, trim: Trim) {
+    fn trim_entries(&mut self, trim: Trim, removed: &mut Removed) {
         let mut from = StreamId::MIN;
         while !trim.keeps_all(self.len) {
             // One node at a time: what is found in it is then removed from its end on.
@@ -109,9 +124,12 @@ impl Stream {
             };
             let Some(next) = base.next() else { return };
             from = next;
+            if trim.refs != Refs::Keep {
+                removed.ids.extend(found.iter().map(|(id, _)| *id));
+            }
             for (id, range) in found.into_iter().rev() {
                 if trim.refs == Refs::Delete {
-                    self.drop_references(id);
+                    self.drop_references(id, removed);
                 }
                 self.remove_from_node(base, range);
             }

@@ -2,6 +2,7 @@
 
 use super::Text;
 use crate::execute::{Gates, SessionContext};
+use crate::replication::{Role, UpstreamState};
 use crate::time::Duration;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -9,7 +10,10 @@ pub(super) fn persistence(context: &SessionContext<'_>, text: &mut Text) {
     let server = context.server;
     let status = |failed: bool| if failed { "err" } else { "ok" };
     text.flag("loading", server.gates.has(Gates::LOADING));
-    text.flag("async_loading", false);
+    let loads = matches!(server.replication.role(), Role::Replica(_))
+        && server.replication.upstream_state().0 == UpstreamState::Sync;
+    // A primary's copy is loaded beside the data, which is served.
+    text.flag("async_loading", loads && !server.gates.has(Gates::LOADING));
     if let Some(at) = server.loading.estimate(context.now) {
         text.field("loading_start_time", at.began);
         text.field("loading_total_bytes", at.total);
