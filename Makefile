@@ -50,6 +50,7 @@ sanitize:
 redis-tests: all peers
 	redis-tests/run --binary $(SERVER)
 	redis-tests/run-exchange --binary $(SERVER)
+	redis-tests/run-tools --binary $(SERVER)
 	redis-tests/run-replication --binary $(SERVER)
 	redis-tests/run-clients --binary $(SERVER)
 	redis-tests/run-sentinel --binary $(SERVER)

@@ -8,6 +8,7 @@
 //! its own link within `repl-timeout` and left out from then on. When nobody is left, the
 //! snapshot is given up.
 
+use super::Role;
 use super::primary::Cursor;
 use crate::server::Server;
 use crate::snapshot::{self, Chunks, Form};
@@ -82,6 +83,11 @@ async fn lead(server: &'static Server, kind: Kind, form: Form) {
         // Whoever comes from here on waits for another.
         let waiting = server.replication.sharing.take(kind);
         let offset = instant.offset;
+        if matches!(server.replication.role(), Role::Primary) {
+            // As with Redis, the stream says first where it goes on: there are readers that do
+            // not look into the file for it. What a replica passes on is not its own to add to.
+            server.log.forget_selected();
+        }
         let start = |tell: oneshot::Sender<Copy>| {
             let (sender, chunks) = mpsc::channel(CHUNKS_IN_FLIGHT);
             let cursor = Cursor::new(server, offset);
