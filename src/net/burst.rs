@@ -47,10 +47,11 @@ impl Bursts {
         }
     }
 
-    /// Whether connections may join.
+    /// Whether connections may join. A few alone would wait for each other in vain.
     #[inline]
     pub fn work(&self) -> bool {
-        self.handle.has_ring.load(Ordering::Relaxed)
+        let connections = self.handle.connections.load(Ordering::Relaxed);
+        connections > FEW && self.handle.has_ring.load(Ordering::Relaxed)
     }
 
     /// Takes a connection that has something to send. It must not be borrowed.
@@ -126,11 +127,13 @@ impl Bursts {
         for (own, taken) in open.iter_mut().zip(taken.drain(..)) {
             own.note_burst(taken);
         }
-        if !self.work() {
+        if ring.as_ref().is_some_and(|ring| !ring.works()) {
             *ring = None;
         }
     }
 }
 
+/// How many connections do not share bursts.
+const FEW: usize = 3;
 /// How many connections one burst serves: more would make the first wait for long.
 const MOST: usize = 64;
