@@ -27,6 +27,7 @@ def main() -> int:
         for primary, replica in (("redis", "lockstep"), ("lockstep", "redis")):
             cases.append((f"{replica} killed and started again beneath {primary}", lambda p=primary, r=replica: restarted(binaries, p, r)))
     cases.append(("a copy that breaks off", lambda: broken_copy(binaries)))
+    cases.append(("a command that cannot be applied", lambda: unknown_command(binaries)))
     return links.run(cases)
 
 
@@ -136,6 +137,55 @@ def broken_copy(binaries: dict) -> None:
         thread.join()
         listener.close()
         ours.stop()
+
+
+def unknown_command(binaries: dict) -> None:
+    """It is not skipped: the link ends, and with propagation-error-behavior the server."""
+    ours = links.start("lockstep", binaries["lockstep"])
+    listener = socket.create_server(("127.0.0.1", 0))
+    tries = []
+    thread = threading.Thread(target=strange_primary, args=(listener, tries))
+    thread.start()
+    try:
+        control = ours.connect(10)
+        call(control, "REPLICAOF", "127.0.0.1", listener.getsockname()[1])
+        until("the log names the command", lambda: "NOSUCH" in ours.log_tail(50))
+        until("it was tried again", lambda: len(tries) >= 4)
+        if (found := [call(control, "GET", key).text for key in ("before", "after")]) != [b"1", None]:
+            raise Broken(f"the data is not that before the command: {found}")
+        call(control, "CONFIG", "SET", "propagation-error-behavior", "panic")
+        until("the server has ended", lambda: ours.process.poll() is not None)
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        listener.close()
+        ours.stop()
+
+
+def strange_primary(listener: socket.socket, tries: list) -> None:
+    """Sends an empty copy, a command, one that nobody knows, and another."""
+    copy = b"REDIS0010\xff" + bytes(8)
+    commands = (b"INCR before", b"NOSUCH thing", b"SET after 1")
+    stream = b"".join(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words) for words in map(bytes.split, commands))
+    listener.settimeout(links.PATIENCE_S)
+    while True:
+        try:
+            peer, _ = listener.accept()
+        except OSError:
+            return
+        with peer:
+            peer.settimeout(5)
+            try:
+                while request := peer.recv(4096):
+                    if b"PSYNC" in request:
+                        wanted = int(request.split()[-1])
+                        full = b"+FULLRESYNC %s 100\r\n$%d\r\n%s" % (b"a" * 40, len(copy), copy)
+                        peer.sendall(b"+CONTINUE\r\n" + stream[wanted - 101 :] if tries else full + stream)
+                        tries.append(request)
+                    elif b"ACK" not in request:
+                        peer.sendall(b"+PONG\r\n" if b"PING" in request else b"+OK\r\n" * request.count(b"REPLCONF"))
+            except OSError:
+                pass
 
 
 def half_a_copy(listener: socket.socket, tries: list) -> None:

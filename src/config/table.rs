@@ -372,8 +372,7 @@ const REPLICATION: &[Spec] = &[
         Kind::Choice(&["ignore", "panic", "panic-on-replicas"]),
         "ignore",
     )
-    .flags(Flags::INERT)
-    .help("An error in the primary's stream ends the link, which is tried again."),
+    .help("An error in the primary's stream ends the link, which is tried again, or the server."),
     inert_fixed("repl-mptcp", YES_NO, "no", NO_MPTCP),
 ];
 

@@ -167,12 +167,23 @@ async fn follow(server: &'static Server, upstream: Upstream, generation: u64, as
             && server.replication.is_current(generation)
         {
             complaints.note(&upstream, &error);
+            stop_if_told(server, &error);
             if let LinkError::Declined(why) = &error {
                 server.replication.set_refusal(Some(why.clone()));
             }
         }
         server.refresh_role_gates();
         tokio::time::sleep(complaints.pause()).await;
+    }
+}
+
+/// Ends the process if a command of the primary could not be applied and the operator wants
+/// that to be noticed. The data here is as it was before that command, in the files as well.
+fn stop_if_told(server: &'static Server, error: &LinkError) {
+    let stops = server.config.current().propagation_error_behavior != "ignore";
+    if stops && matches!(error, LinkError::Apply(_)) {
+        tracing::error!("stopping, as propagation-error-behavior says");
+        std::process::exit(1);
     }
 }
 
@@ -466,6 +477,7 @@ impl Follower {
         self.applier.begin_batch();
         self.ahead.forget();
         let (mut unit_end, mut unit_db) = (0, self.applier.db());
+        let mut failed = None;
         loop {
             let rest = &self.dialogue.buffer[self.parsed..];
             match self.reader.parse(rest, &limits) {
@@ -487,7 +499,11 @@ impl Follower {
                         }
                         let (buffer, db) = (&self.dialogue.buffer, self.applier.db());
                         let hash = self.ahead.hash(buffer, self.parsed, &limits, db);
-                        self.applier.apply(args, hash)?;
+                        if let Err(error) = self.applier.apply(args, hash) {
+                            // What came before it is done, and must not be done again.
+                            failed = Some(error);
+                            break;
+                        }
                     }
                     self.parsed += n;
                 }
@@ -503,7 +519,7 @@ impl Follower {
             self.server.log.set_selected(unit_db);
         }
         self.applier.end_batch();
-        Ok(())
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Appends the first bytes of the buffer, which are whole units, to the log.
