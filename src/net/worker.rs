@@ -316,6 +316,9 @@ pub fn run_worker(
     let (local, runtime) = &*turner;
     while !worker.asides.ended.get() {
         local.block_on(runtime, worker.asides.some.notified());
+        // What follows a script in its pipeline may wait with a timeout or start a task, and
+        // then asks for the runtime.
+        let _inside = (runtime.enter(), local.enter());
         worker.run_asides();
     }
     Ok(())

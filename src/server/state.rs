@@ -292,7 +292,7 @@ impl Server {
                 ..
             } => {
                 let reached = self.replication.count_acked(AckLevel::Fsynced, *offset);
-                let here = self.aof.fsynced() >= *offset;
+                let here = self.config.current().appendonly && self.aof.fsynced() >= *offset;
                 if (reached < *count || (*local && !here)) && !timed_out {
                     return false;
                 }

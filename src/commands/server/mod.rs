@@ -1,7 +1,7 @@
 //! Commands about the server as a whole.
 //!
 //! `info` and its sections, `config`, `debug` with `digest`, `memory`, `latency`,
-//! `command_log`, `shutdown`, and the small ones in `odds`. `process` reads what the operating
+//! `command_log`, `module`, `shutdown`, and the small ones in `odds`. `process` reads what the operating
 //! system knows of this process.
 
 mod command_log;
@@ -11,6 +11,7 @@ mod digest;
 mod info;
 mod latency;
 mod memory;
+mod module;
 mod odds;
 mod process;
 mod shutdown;
@@ -167,6 +168,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         ..SERVER
     },
     memory::COMMAND,
+    module::COMMAND,
     command_log::SLOWLOG,
     command_log::COMMANDLOG,
     latency::COMMAND,

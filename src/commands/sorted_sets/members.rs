@@ -10,6 +10,7 @@ use crate::number::{parse_cursor, parse_f64, parse_i64};
 use crate::protocol::{Args, Reply, WireError, errors};
 use crate::values::packed::Element;
 use crate::values::sorted_set::{NOTHING, SortedSetRef};
+use std::collections::BTreeSet;
 
 /// The options of `ZADD`.
 #[derive(Clone, Copy, Default)]
@@ -344,6 +345,19 @@ pub(super) fn zrandmember(
     }
     let wanted = usize::try_from(count).unwrap_or(usize::MAX).min(set.len());
     head(reply, wanted, with_scores);
+    if wanted < set.len() / ASKED_ONE_BY_ONE {
+        // Few of many: drawn by rank, so that the others cost nothing.
+        let mut seen = BTreeSet::new();
+        while seen.len() < wanted {
+            let rank = crate::random::below(set.len() as u64) as usize;
+            if seen.insert(rank)
+                && let Some((member, score)) = set.from(rank).next()
+            {
+                one(reply, member, score, with_scores);
+            }
+        }
+        return Ok(());
+    }
     let mut left = wanted;
     let mut unseen = set.len();
     // Each member is taken with the chance that makes all choices equally likely.
@@ -359,6 +373,9 @@ pub(super) fn zrandmember(
     }
     Ok(())
 }
+
+/// Less than this share of a set is drawn member by member.
+const ASKED_ONE_BY_ONE: usize = 8;
 
 fn draw(set: SortedSetRef<'_>) -> Option<(Element<'_>, f64)> {
     if set.is_empty() {

@@ -196,13 +196,25 @@ fn protocol(kind: &[u8], reply: &mut Reply<'_>) -> Result<(), WireError> {
         b"true" => reply.bool(true),
         b"false" => reply.bool(false),
         b"verbatim" => reply.verbatim("txt", "This is a verbatim\nstring"),
-        kind @ (b"array" | b"set" | b"push") => {
+        kind @ (b"array" | b"set") => {
             match kind {
                 b"array" => reply.array(3),
-                b"set" => reply.set(3),
-                _ => reply.push(3),
+                _ => reply.set(3),
             }
             (0..3).for_each(|n| reply.int(n));
+        }
+        b"push" => {
+            if !reply.resp3() {
+                return Err(WireError::fixed(
+                    "ERR RESP2 is not supported by this command",
+                ));
+            }
+            // A push is no reply, and the caller waits for one. The push comes after it, as
+            // in Redis, whatever the text says.
+            reply.bulk_str("Some real reply following the push reply");
+            reply.push(2);
+            reply.bulk_str("server-cpu-usage");
+            reply.int(42);
         }
         b"map" => {
             reply.map(3);
