@@ -44,6 +44,8 @@ pub struct ApplyError {
     pub command: String,
     /// What it answered.
     pub error: WireError,
+    /// Whether earlier commands of its transaction were applied: the data is that of no moment.
+    pub half_done: bool,
 }
 
 impl Applier {
@@ -188,9 +190,13 @@ impl Applier {
             specs.push(spec);
         }
         let mut locked = Locked::several(&self.server.keyspace, &mut places);
-        for ((db, args), spec) in queue.iter().zip(specs) {
+        for (done, ((db, args), spec)) in queue.iter().zip(specs).enumerate() {
             self.scratch.hashes.clear();
-            self.run(spec, *db, args.view(), &mut locked)?;
+            let result = self.run(spec, *db, args.view(), &mut locked);
+            result.map_err(|error| ApplyError {
+                half_done: done > 0,
+                ..error
+            })?;
         }
         self.serve_and_unlock(locked);
         Ok(())
@@ -264,5 +270,6 @@ fn failed(args: Args<'_>, error: WireError) -> ApplyError {
     ApplyError {
         command: command.trim_end().to_owned(),
         error,
+        half_done: false,
     }
 }

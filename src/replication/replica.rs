@@ -168,6 +168,14 @@ async fn follow(server: &'static Server, upstream: Upstream, generation: u64, as
         {
             complaints.note(&upstream, &error);
             stop_if_told(server, &error);
+            if let LinkError::Apply(ApplyError {
+                half_done: true, ..
+            }) = &error
+            {
+                // To go on from there would do the first part again: only a copy helps.
+                let replication = &server.replication;
+                replication.adopt(&crate::random::hex40(), None);
+            }
             if let LinkError::Declined(why) = &error {
                 server.replication.set_refusal(Some(why.clone()));
             }
