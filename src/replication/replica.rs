@@ -196,7 +196,8 @@ fn stop_if_told(server: &'static Server, error: &LinkError) {
 }
 
 /// What went wrong with the link, so that the same is not told five times a second, and a copy
-/// that cannot be loaded is not asked for as often.
+/// that cannot be loaded, or is declined, is not asked for as often: it costs the primary a
+/// snapshot.
 #[derive(Default)]
 struct Complaints {
     last: String,
@@ -207,7 +208,7 @@ struct Complaints {
 impl Complaints {
     fn note(&mut self, upstream: &Upstream, error: &LinkError) {
         self.bad_copies = match error {
-            LinkError::Copy(_) => self.bad_copies.saturating_add(1),
+            LinkError::Copy(_) | LinkError::Declined(_) => self.bad_copies.saturating_add(1),
             _ => 0,
         };
         let text = error.to_string();
