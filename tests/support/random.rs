@@ -113,9 +113,43 @@ impl Requests {
                 all.push(vec![word(ends[self.draw.below(ends.len())])]);
                 return all;
             }
+            20..26 => return vec![self.script()],
+            26..28 => return vec![self.restore()],
             _ => {}
         }
         vec![self.one()]
+    }
+
+    /// A script that writes, by chance, and sometimes fails half-way.
+    fn script(&mut self) -> Vec<Vec<u8>> {
+        let text = SCRIPTS[self.draw.below(SCRIPTS.len())];
+        let groups = ["string", "list", "set", "sorted-set", "stream", "hash"];
+        let key = |draw: &mut Draw| {
+            let group = groups[draw.below(groups.len())];
+            format!("{group}:{}", draw.below(8)).into_bytes()
+        };
+        let (one, other) = (key(&mut self.draw), key(&mut self.draw));
+        vec![b"EVAL".to_vec(), text.into(), b"2".to_vec(), one, other]
+    }
+
+    /// A value that comes as a whole, with every option of `RESTORE`.
+    fn restore(&mut self) -> Vec<Vec<u8>> {
+        let draw = &mut self.draw;
+        let key = format!("string:{}", draw.below(8)).into_bytes();
+        let ttl = ["0", "1", "50", "100000"][draw.below(4)];
+        let mut words = vec![b"RESTORE".to_vec(), key, ttl.into(), DUMPED.to_vec()];
+        let options: [&[&str]; 4] = [
+            &["REPLACE"],
+            &["ABSTTL"],
+            &["IDLETIME", "7"],
+            &["FREQ", "9"],
+        ];
+        for option in options {
+            if draw.below(2) == 0 {
+                words.extend(option.iter().map(|word| word.as_bytes().to_vec()));
+            }
+        }
+        words
     }
 
     /// One call of a command, whose keys mostly hold what it works on.
@@ -129,7 +163,9 @@ impl Requests {
         let command = from[draw.below(from.len())];
         let arguments = syntax::parse(command.spec.syntax).unwrap_or_default();
         let mut choose = |n: usize| draw.below(n);
-        let words = if choose(20) == 0 {
+        // A 0 in the wrong place makes a wait without an end.
+        let waits = command.flags.contains(Flags::BLOCKING);
+        let words = if choose(20) == 0 && !waits {
             sample_calls::nearly_valid(&arguments, &mut choose)
         } else {
             sample_calls::valid(&arguments, &mut choose)
@@ -210,7 +246,9 @@ impl Sender {
                 return frame;
             }
             let mut space = [0u8; 64 * 1024];
-            let n = self.stream.read(&mut space).expect("a reply in time");
+            let n = self.stream.read(&mut space).unwrap_or_else(|error| {
+                panic!("no reply in time: {error}; last {:#?}", self.last(40))
+            });
             assert!(n > 0, "the server closed; last {:#?}", self.last(20));
             // An error may name a key, which is any bytes; `decode` wants text there. Nothing
             // that is compared is read through this connection.
@@ -228,3 +266,19 @@ impl Sender {
 }
 
 const HISTORY: usize = 200_000;
+
+/// What `DUMP` gives for the text `x`.
+const DUMPED: &[u8] = b"\x00\x01x\x0b\x00\xbe\x11\xc6\x80e\xb3\x1d\xbe";
+
+/// What they leave depends on chance, on the clock and on what the keys hold.
+const SCRIPTS: &[&str] = &[
+    "redis.call('SET', KEYS[1], math.random()) return redis.call('GETEX', KEYS[1], 'PX', 5)",
+    "redis.call('SADD', KEYS[1], 1, 2, 3, 'x') return redis.call('SPOP', KEYS[1], 2)",
+    "redis.call('XADD', KEYS[1], '*', 'a', 'b') redis.pcall('INCR', KEYS[1]) return redis.call('TIME')",
+    "redis.call('SET', KEYS[1], 'x', 'PX', 1) return redis.error_reply('ERR half-way')",
+    "redis.call('RENAME', KEYS[1], KEYS[2]) redis.call('RPUSH', KEYS[2], 1) redis.call('LPOP', KEYS[2])",
+    "for i = 1, 50 do redis.call('ZADD', KEYS[1], math.random(), i) end redis.call('ZPOPMAX', KEYS[1], 49)",
+    "redis.call('DEL', KEYS[1]) redis.call('HSET', KEYS[1], 'f', 1) redis.call('HPEXPIRE', KEYS[1], 1, 'FIELDS', 1, 'f') return redis.call('HINCRBYFLOAT', KEYS[1], 'f', 0.1)",
+    "redis.call('APPEND', KEYS[1], redis.call('RANDOMKEY') or '') redis.call('SORT', KEYS[2], 'BY', 'nosort', 'STORE', KEYS[1])",
+    "redis.call('COPY', KEYS[1], KEYS[2], 'REPLACE') redis.call('SELECT', 1) redis.call('UNLINK', KEYS[1])",
+];
