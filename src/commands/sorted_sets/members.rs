@@ -346,16 +346,7 @@ pub(super) fn zrandmember(
     let wanted = usize::try_from(count).unwrap_or(usize::MAX).min(set.len());
     head(reply, wanted, with_scores);
     if wanted < set.len() / ASKED_ONE_BY_ONE {
-        // Few of many: drawn by rank, so that the others cost nothing.
-        let mut seen = BTreeSet::new();
-        while seen.len() < wanted {
-            let rank = crate::random::below(set.len() as u64) as usize;
-            if seen.insert(rank)
-                && let Some((member, score)) = set.from(rank).next()
-            {
-                one(reply, member, score, with_scores);
-            }
-        }
+        few(set, wanted, with_scores, reply);
         return Ok(());
     }
     let mut left = wanted;
@@ -372,6 +363,19 @@ pub(super) fn zrandmember(
         unseen -= 1;
     }
     Ok(())
+}
+
+/// Draws few of many by rank, so that the others cost nothing.
+fn few(set: SortedSetRef<'_>, wanted: usize, with_scores: bool, reply: &mut Reply<'_>) {
+    let mut seen = BTreeSet::new();
+    while seen.len() < wanted {
+        let rank = crate::random::below(set.len() as u64) as usize;
+        if seen.insert(rank)
+            && let Some((member, score)) = set.from(rank).next()
+        {
+            one(reply, member, score, with_scores);
+        }
+    }
 }
 
 /// Less than this share of a set is drawn member by member.
