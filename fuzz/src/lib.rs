@@ -11,6 +11,7 @@ pub mod config_text;
 pub mod mutate;
 pub mod rdb_file;
 pub mod request_reader;
+pub mod restore_payload;
 
 #[global_allocator]
 static ALLOCATOR: allocations::Counting = allocations::Counting;

@@ -1,7 +1,11 @@
 //! A bounded, reproducible run of each target; see `lockstep_fuzz::mutate::run`.
 
+use lockstep::execute::Settings;
+use lockstep::rdb::{FileReader, Item, Target, entry_of, write_payload};
 use lockstep_fuzz::mutate::{Rng, run, seeds};
-use lockstep_fuzz::{aof_file, aof_manifest, config_text, rdb_file, request_reader};
+use lockstep_fuzz::{
+    aof_file, aof_manifest, config_text, rdb_file, request_reader, restore_payload,
+};
 
 #[test]
 fn requests_are_read_as_redis_protocol_reads_them() {
@@ -109,6 +113,47 @@ fn rdb_files_are_read_or_refused() {
     ];
     let seeds = seeds("rdb_file");
     run(100_000, &seeds, &WORDS, |_| None, rdb_file::check);
+}
+
+#[test]
+fn restored_payloads_are_values_or_errors() {
+    const WORDS: [&[u8]; 12] = [
+        b"\x81\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\x80\xff\xff\xff\xff",
+        b"\xc3\x40\x40\x7f\xff",
+        b"\xc0\x7f",
+        b"\x00",
+        b"\x7f",
+        b"\xff",
+        b"\x0b\x00",
+        b"\x0f",
+        b"\x13",
+        b"\x15",
+        b"\x18",
+    ];
+    let seeds = objects();
+    run(40_000, &seeds, &WORDS, |_| None, restore_payload::check);
+}
+
+/// The objects of the files that are seeds of another target, each with its type.
+fn objects() -> Vec<Vec<u8>> {
+    let target = Target {
+        version: 80,
+        compress: false,
+    };
+    let mut objects = vec![b"\x00\x03abc".to_vec()];
+    for file in seeds("rdb_file") {
+        let Ok(mut reader) = FileReader::new(&file[..], false) else {
+            continue;
+        };
+        while let Ok(Some(item)) = reader.next_item() {
+            let Item::Key(key) = item else { continue };
+            let entry = entry_of(&key.name, None, key.value, &Settings::default());
+            let payload = entry.map(|entry| write_payload(entry.view().value(), target));
+            objects.extend(payload.map(|payload| payload[..payload.len() - 10].to_vec()));
+        }
+    }
+    objects
 }
 
 #[test]
