@@ -37,6 +37,9 @@ fn a_server_killed_while_it_saves_starts_from_a_whole_file() {
         server.kill();
         server.restart();
         assert_eq!(server.text(&["DBSIZE"]), keys, "{}", server.log());
+        let entries = std::fs::read_dir(server.dir()).expect("a folder").flatten();
+        let mut names = entries.map(|entry| entry.file_name());
+        assert!(!names.any(|name| name.to_string_lossy().starts_with("temp-")));
         let found: u64 = server
             .text(&["HGET", "hash", "round"])
             .parse()

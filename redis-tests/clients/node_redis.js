@@ -72,7 +72,8 @@ async function caching(client) {
 
 run(async () => {
   const client = await connect({ RESP: 3 });
-  equal('the connection speaks RESP3', (await client.sendCommand(['HELLO'])).proto ?? 3, 3);
+  const hello = await client.sendCommand(['HELLO']);
+  equal('the connection speaks RESP3', hello.proto, 3);
   await commands(client);
   await streams(client);
   const [subscriber, heard] = await messages(client);

@@ -17,4 +17,4 @@ pub use handle::{Cancelled, DumpFile, DumpStatus};
 pub use load::{
     Expired, LoadError, Loaded, Rules, load_at_start, load_beside, load_into, load_locked,
 };
-pub use save::{form, save_locked};
+pub use save::{form, remove_leftovers, save_locked};

@@ -8,6 +8,7 @@ use crate::rdb::{
 use crate::server::{COMPATIBLE_VERSION, Server};
 use crate::snapshot::{self, Chunks, Form, RdbForm};
 use crate::time;
+use nix::unistd::Pid;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -107,6 +108,38 @@ fn write(path: &Path, mut chunks: Chunks, cancelled: &AtomicBool) -> Result<(), 
     Ok(())
 }
 
+/// Removes what killed servers have left of files that they were making in `dir`. Those of
+/// processes that live are theirs.
+pub fn remove_leftovers(dir: &Path) {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(maker_of) else {
+            continue;
+        };
+        // This process has made nothing yet.
+        let lives = pid.as_raw() as u32 != std::process::id()
+            && nix::sys::signal::kill(pid, None) != Err(nix::errno::Errno::ESRCH);
+        if !lives && std::fs::remove_file(entry.path()).is_ok() {
+            tracing::info!(file = %entry.path().display(), "removed what a killed server left");
+        }
+    }
+}
+
+/// The process that makes the file of this name, if it is the name of one in the making.
+fn maker_of(name: &str) -> Option<Pid> {
+    let middle = name.strip_prefix("temp-")?.strip_suffix(".rdb")?;
+    let pid = match middle.strip_prefix("repl-") {
+        Some(rest) => rest.split_once('-')?.0,
+        None => middle,
+    };
+    // 0 and less are no processes.
+    let pid = pid.parse().ok().filter(|pid| *pid > 0)?;
+    Some(Pid::from_raw(pid))
+}
+
 fn put_in_place(temporary: &Path, path: &Path) -> Result<(), String> {
     let renamed = std::fs::rename(temporary, path).and_then(|()| {
         let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
@@ -165,3 +198,25 @@ fn encode(locked: &Locked<'_>, libraries: &Libraries, form: &RdbForm) -> Vec<u8>
 
 /// Bytes between fsyncs.
 const SYNC_EVERY: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_in_the_making_have_a_maker() {
+        let maker = |name| maker_of(name).map(Pid::as_raw);
+        assert_eq!(maker("temp-123.rdb"), Some(123));
+        assert_eq!(maker("temp-repl-45-6.rdb"), Some(45));
+        for other in [
+            "dump.rdb",
+            "temp-x.rdb",
+            "temp-0.rdb",
+            "temp--1.rdb",
+            "temp-1.aof",
+            "temp-repl-7.rdb",
+        ] {
+            assert_eq!(maker(other), None, "{other}");
+        }
+    }
+}

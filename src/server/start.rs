@@ -209,7 +209,9 @@ async fn load(server: &'static Server) -> Result<(), StartError> {
 
 /// The append-only file, or the snapshot where there is none.
 fn load_files(server: &'static Server) -> Result<(), String> {
-    if !server.config.current().appendonly {
+    let config = server.config.current();
+    dump_file::remove_leftovers(&config.dir);
+    if !config.appendonly {
         dump_file::load_at_start(server).map_err(|error| error.to_string())?;
     }
     server.aof.open(server).map_err(|error| error.to_string())
