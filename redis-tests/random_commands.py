@@ -14,6 +14,7 @@ import re
 import time
 
 import command_table
+import random_encodings
 from compare import Differences, same
 from resp import SILENT, Malformed, Reply, encode, escape
 
@@ -357,13 +358,14 @@ class Ear:
 EXPIRED = re.compile(rb"(^|:)h?expired$")
 
 
-def play(sequence, truth, tested, protocol: int, differences: Differences):
+def play(sequence, truth, tested, protocol: int, differences: Differences, family: str = "random"):
     """Run from an empty state; (index, expected, got) of the first differing reply, or None.
 
-    Over RESP3 the keyspace events of each command are compared as well.
+    Over RESP3 the keyspace events of each command are compared as well, in the family `encodings` how all keys are encoded.
     """
     pair = [truth.connect(), tested.connect()]
     ears = [Ear(truth), Ear(tested)] if protocol == 3 else []
+    eyes = [random_encodings.Eye(truth), random_encodings.Eye(tested)] if family == "encodings" else []
     queued: list[list[str]] = []  # the masks of what waits for EXEC
     try:
         for connection in pair:
@@ -393,13 +395,16 @@ def play(sequence, truth, tested, protocol: int, differences: Differences):
             if agree and ears and SILENT not in (expected, got):
                 expected, got = (ear.heard() for ear in ears)
                 agree = expected == got
+            if agree and eyes:
+                expected, got = (eye.seen() for eye in eyes)
+                agree = expected == got
             if not agree:
                 shown = " ".join(word.decode("latin-1") for word in words)
                 if differences.permitted(f"{truth.name}-{tested.name}", "random", shown, got) is None:
                     return index, expected, got
         return None
     finally:
-        for connection in [*pair, *ears]:
+        for connection in [*pair, *ears, *eyes]:
             connection.close()
 
 
@@ -411,7 +416,7 @@ def _same_each(expected: Reply, got: Reply, masks: list[list[str]]) -> bool:
     return expected.kind == got.kind and all(same(e, g, m) for e, g, m in zip(*lists, masks))
 
 
-def shrink(sequence, truth, tested, protocol: int, differences: Differences, limit_s: float = 15.0):
+def shrink(sequence, truth, tested, protocol: int, differences: Differences, family: str, limit_s: float = 15.0):
     """Leave out ever smaller runs of commands as long as the last reply still differs, for a limited time."""
     size = max(len(sequence) // 2, 1)
     deadline = time.monotonic() + limit_s
@@ -419,7 +424,7 @@ def shrink(sequence, truth, tested, protocol: int, differences: Differences, lim
         at = 0
         while at < len(sequence) - 1 and time.monotonic() < deadline:
             shorter = sequence[:at] + sequence[min(at + size, len(sequence) - 1) :]
-            found = play(shorter, truth, tested, protocol, differences)
+            found = play(shorter, truth, tested, protocol, differences, family)
             if found is not None:
                 sequence = shorter[: found[0] + 1]
             else:
@@ -433,18 +438,21 @@ def shrink(sequence, truth, tested, protocol: int, differences: Differences, lim
 def run(truth, tested, seed: int, count: int, protocol: int, differences: Differences, family: str = "random") -> str | None:
     """The story of the first difference, or None when all replies agree.
 
-    The family `random` follows the grammar above, `table` the command table: see command_table.py.
+    The family `random` follows the grammar above, `table` the command table, `encodings` random_encodings.py.
     """
     if family == "table":
         sequence = command_table.sequence([command_table.Table(server.connect()) for server in (truth, tested)], seed, count)
+    elif family == "encodings":
+        sequence = random_encodings.commands(seed, count // 5)
     else:
         sequence = commands(seed, count)
     try:
-        found = play(sequence, truth, tested, protocol, differences)
+        found = play(sequence, truth, tested, protocol, differences, family)
         if found is None:
             return None
-        short = shrink(sequence[: found[0] + 1], truth, tested, protocol, differences)
-        again = play(short, truth, tested, protocol, differences)
+        begin = max((at for at, (words, _) in enumerate(sequence[: found[0]]) if words == [b"FLUSHALL"]), default=0)
+        short = shrink(sequence[begin : found[0] + 1], truth, tested, protocol, differences, family)
+        again = play(short, truth, tested, protocol, differences, family)
         index, expected, got = again or found
         short = short if again else sequence[: found[0] + 1][-20:]
     except (Malformed, OSError) as error:

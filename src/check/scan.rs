@@ -145,7 +145,7 @@ fn type_name(value: &Value) -> &'static str {
     match value {
         Value::String(_) => "string",
         Value::List(_) => "list",
-        Value::Set(_) => "set",
+        Value::Set(..) => "set",
         Value::SortedSet(..) => "zset",
         Value::Hash(..) => "hash",
         Value::Stream(_) => "stream",

@@ -31,7 +31,7 @@ pub fn entry_of(
         Value::String(text) => Ok(string_entry(key, expires_at, text)),
         Value::Hash(fields, expiries) => hash_entry(key, expires_at, &fields, &expiries, settings),
         Value::List(elements) => Ok(list_entry(key, expires_at, &elements, settings)),
-        Value::Set(members) => set_entry(key, expires_at, &members, settings),
+        Value::Set(members, packed) => set_entry(key, expires_at, &members, packed, settings),
         Value::SortedSet(members, scores) => {
             sorted_set_entry(key, expires_at, &members, &scores, settings)
         }
@@ -144,6 +144,7 @@ fn set_entry(
     key: &[u8],
     expires_at: Option<i64>,
     members: &Strings,
+    packed: bool,
     settings: &Settings,
 ) -> Result<Entry, Fault> {
     let limits = set::Limits {
@@ -152,7 +153,16 @@ fn set_entry(
         max_value: settings.set_max_listpack_value,
     };
     let first = set::member(members.get(0));
-    let mut set = OwnedSet::empty(set::encoding_for(first, members.len(), limits));
+    // Redis packs a set that was none when it was saved only if it could be one of integers by
+    // its size, and makes no set of integers of one that was packed.
+    let encoding = match packed {
+        true if members.len() <= limits.max_entries => set::Encoding::Packed,
+        false if members.len() <= limits.max_ints => {
+            set::encoding_for(first, members.len(), limits)
+        }
+        _ => set::Encoding::Table,
+    };
+    let mut set = OwnedSet::empty(encoding);
     for member in members.iter() {
         if !set.add(set::member(member), limits) {
             return Err("a member occurs twice");

@@ -15,7 +15,7 @@ pub fn read_object<R: Read>(source: &mut Source<R>, kind: u8, version: u32) -> R
     Ok(match kind {
         codes::STRING => Value::String(source.string()?),
         codes::LIST => Value::List(read_strings(source, 1)?),
-        codes::SET => Value::Set(read_strings(source, 1)?),
+        codes::SET => Value::Set(read_strings(source, 1)?, false),
         codes::HASH => Value::Hash(read_strings(source, 2)?, Vec::new()),
         codes::ZSET | codes::ZSET_2 => read_sorted_set(source, kind)?,
         codes::HASH_ZIPMAP => Value::Hash(in_pack(source, zipmap)?, Vec::new()),
@@ -23,8 +23,8 @@ pub fn read_object<R: Read>(source: &mut Source<R>, kind: u8, version: u32) -> R
         codes::HASH_LISTPACK => even(source, listpack).map(|all| Value::Hash(all, Vec::new()))?,
         codes::LIST_ZIPLIST => Value::List(in_pack(source, ziplist)?),
         codes::LIST_QUICKLIST | codes::LIST_QUICKLIST_2 => read_quicklist(source, kind)?,
-        codes::SET_INTSET => Value::Set(in_pack(source, intset)?),
-        codes::SET_LISTPACK => Value::Set(in_pack(source, listpack)?),
+        codes::SET_INTSET => Value::Set(in_pack(source, intset)?, false),
+        codes::SET_LISTPACK => Value::Set(in_pack(source, listpack)?, true),
         codes::ZSET_ZIPLIST => scored(source, ziplist)?,
         codes::ZSET_LISTPACK => scored(source, listpack)?,
         codes::STREAM | codes::STREAM_2 | codes::STREAM_3 => {

@@ -65,8 +65,9 @@ pub enum Value {
     String(Vec<u8>),
     /// A list, head first.
     List(Strings),
-    /// A set; a member may still occur twice.
-    Set(Strings),
+    /// A set, and whether it was packed though all its members may be integers; a member may
+    /// still occur twice.
+    Set(Strings, bool),
     /// Members with their scores; a member may still occur twice.
     SortedSet(Strings, Vec<f64>),
     /// Fields and values in turn, and when each field expires (0 for never; empty if none
@@ -81,7 +82,7 @@ impl Value {
     pub fn is_empty_collection(&self) -> bool {
         match self {
             Value::String(_) | Value::Stream(_) => false,
-            Value::List(all) | Value::Set(all) => all.is_empty(),
+            Value::List(all) | Value::Set(all, _) => all.is_empty(),
             Value::SortedSet(members, _) => members.is_empty(),
             Value::Hash(fields, _) => fields.is_empty(),
         }

@@ -135,11 +135,18 @@ impl Limits {
             || least + bytes <= self.bytes && list.listpack_bytes() + bytes <= self.bytes
     }
 
-    /// Half of it: what a list must shrink to before it is packed again.
+    /// Half of it: what a list must shrink to before it is packed again. Where elements are
+    /// counted, only their number is halved.
     pub fn half(self) -> Limits {
-        Limits {
-            bytes: self.bytes / 2,
-            elements: self.elements / 2,
+        match self.elements {
+            usize::MAX => Limits {
+                bytes: self.bytes / 2,
+                ..self
+            },
+            elements => Limits {
+                elements: elements / 2,
+                ..self
+            },
         }
     }
 }
