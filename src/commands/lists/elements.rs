@@ -97,7 +97,12 @@ pub(super) fn lset(
     let mut edit = ListEdit::of(ctx, key, found)?;
     edit.expect(1, args.at(3).len());
     edit.replace(at, args.at(3));
-    edit.close();
+    if len > 1 {
+        // A large element had Redis break the list up, and it stays so.
+        edit.close_grown();
+    } else {
+        edit.close();
+    }
     reply.ok();
     ctx.notify(NotifyClass::LIST, "lset", key);
     Ok(Effect::AsReceived)
