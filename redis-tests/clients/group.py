@@ -160,10 +160,18 @@ class Group:
         return redis.Redis(port=self.address.port, decode_responses=True, **options)
 
     def digests(self) -> set[str]:
-        """One digest for each node once all have the same offset; a set of one when their data is equal."""
+        """One digest for each node; a set of one when their data is equal.
+
+        A key may expire between two nodes' answers, so the nodes are asked again for a while; what differs, stays different.
+        """
         nodes = [self.primary, *self.replicas]
-        wait_for("the nodes to agree on the offset", lambda: len({n.info()["master_repl_offset"] for n in nodes}) == 1)
-        return {node.client().execute_command("DEBUG", "DIGEST") for node in nodes}
+        deadline = time.monotonic() + 10
+        while True:
+            wait_for("the nodes to agree on the offset", lambda: len({n.info()["master_repl_offset"] for n in nodes}) == 1)
+            found = {node.client().execute_command("DEBUG", "DIGEST") for node in nodes}
+            if len(found) == 1 or time.monotonic() > deadline:
+                return found
+            time.sleep(0.1)
 
     def remove(self) -> None:
         self.address.close()
