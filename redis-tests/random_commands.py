@@ -332,8 +332,7 @@ def commands(seed: int, count: int) -> list[tuple[list[bytes], list[str]]]:
 class Ear:
     """Hears the keyspace events of a server."""
 
-    # All but misses: how often a command looks for a key is its own affair.
-    CLASSES = "AKEnoc"
+    CLASSES = "AKEmnoc"
 
     def __init__(self, server):
         self.connection = server.connect()

@@ -122,7 +122,7 @@ fn sort_ro(ctx: &ReadContext<'_>, args: Args<'_>, reply: &mut Reply<'_>) -> Resu
     let source = Source::of(ctx.get(args.at(1)), &plan)?;
     let rows = run(&plan, source, &mut |key, field| {
         ctx.made_up_key();
-        told(ctx.peek(key)?, field, ctx.now())
+        told(ctx.get(key)?, field, ctx.now())
     })?;
     ctx.made_up_key();
     write_rows(&rows, reply);
@@ -139,7 +139,7 @@ fn sort(
     let source = Source::of(ctx.get(args.at(1)), &plan)?;
     let rows = run(&plan, source, &mut |key, field| {
         ctx.made_up_key();
-        let found = ctx.find(key)?;
+        let found = ctx.find_used(key)?;
         told(ctx.entry(found), field, ctx.now())
     })?;
     ctx.made_up_key();

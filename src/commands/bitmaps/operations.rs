@@ -36,7 +36,13 @@ pub(super) fn bitop(
     for key in args.from(3) {
         ctx.find(key);
     }
-    let found: Vec<_> = args.from(3).map(|key| ctx.find_used(key)).collect();
+    // What comes behind a wrong type is not looked for.
+    let mut found = Vec::with_capacity(args.len());
+    for key in args.from(3) {
+        let source = ctx.find_used(key);
+        source.map(|source| ctx.string_of(source)).transpose()?;
+        found.push(source);
+    }
     let mut sources: Vec<Cow<'_, [u8]>> = Vec::with_capacity(found.len());
     for found in found {
         sources.push(match found.map(|found| ctx.string_of(found)).transpose()? {

@@ -3,11 +3,11 @@
 use super::{place, reply_distance, reply_place, unit};
 use crate::commands::arguments::Arguments;
 use crate::commands::sorted_sets::ranges::store;
-use crate::execute::{Effect, ReadContext, WriteContext};
+use crate::execute::{Effect, Found, ReadContext, WriteContext};
 use crate::number::parse_f64;
 use crate::protocol::{Args, Reply, WireError, errors};
 use crate::values::geohash::{self, Place, Shape};
-use crate::values::sorted_set::{NOTHING, SortedSetRef, order};
+use crate::values::sorted_set::{SortedSetRef, order};
 
 /// Which form of command it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -291,24 +291,31 @@ impl<'a> Plan<'a> {
 }
 
 fn read(
-    ctx: &ReadContext<'_>,
-    key: &[u8],
+    source: Option<SortedSetRef<'_>>,
     plan: &Plan<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    let hits = plan.run(ctx.sorted_set(key)?)?;
+    let hits = plan.run(source)?;
     plan.write(&hits, reply);
     Ok(())
 }
 
+/// The sorted set that was found, if something was.
+fn sorted_set<'c>(
+    ctx: &'c WriteContext<'_>,
+    found: Option<Found>,
+) -> Result<Option<SortedSetRef<'c>>, WireError> {
+    found.map(|found| ctx.sorted_set_of(found)).transpose()
+}
+
 fn write(
     ctx: &mut WriteContext<'_>,
-    key: &[u8],
+    source: Option<Found>,
     plan: &Plan<'_>,
     event: &'static str,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    let hits = plan.run(ctx.sorted_set(key)?)?;
+    let hits = plan.run(sorted_set(ctx, source)?)?;
     let Some(target) = plan.store else {
         plan.write(&hits, reply);
         return Ok(Effect::None);
@@ -335,7 +342,7 @@ pub(super) fn geosearch(
     let mut plan = Plan::new();
     plan.options(args, 2, Form::Search, false, source)?;
     plan.check(Form::Search, args.at(0))?;
-    read(ctx, args.at(1), &plan, reply)
+    read(source, &plan, reply)
 }
 
 /// `GEOSEARCHSTORE destination source FROM… BY… [ASC|DESC] [COUNT count [ANY]] [STOREDIST]`
@@ -344,7 +351,8 @@ pub(super) fn geosearchstore(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    let source = ctx.sorted_set(args.at(2))?;
+    let found = ctx.find_used(args.at(2));
+    let source = sorted_set(ctx, found)?;
     let mut plan = Plan::new();
     plan.store = Some(Store {
         key: args.at(1),
@@ -352,7 +360,7 @@ pub(super) fn geosearchstore(
     });
     plan.options(args, 3, Form::Search, true, source)?;
     plan.check(Form::Search, args.at(0))?;
-    write(ctx, args.at(2), &plan, "geosearchstore", reply)
+    write(ctx, found, &plan, "geosearchstore", reply)
 }
 
 fn by_place<'a>(args: Args<'a>, may_store: bool) -> Result<Plan<'a>, WireError> {
@@ -393,14 +401,9 @@ pub(super) fn georadius(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    ctx.sorted_set(args.at(1))?.unwrap_or(NOTHING);
-    write(
-        ctx,
-        args.at(1),
-        &by_place(args, true)?,
-        "georadiusstore",
-        reply,
-    )
+    let found = ctx.find_used(args.at(1));
+    sorted_set(ctx, found)?;
+    write(ctx, found, &by_place(args, true)?, "georadiusstore", reply)
 }
 
 /// `GEORADIUS_RO key longitude latitude radius M|KM|FT|MI [options]`
@@ -409,8 +412,8 @@ pub(super) fn georadius_ro(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    ctx.sorted_set(args.at(1))?;
-    read(ctx, args.at(1), &by_place(args, false)?, reply)
+    let source = ctx.sorted_set(args.at(1))?;
+    read(source, &by_place(args, false)?, reply)
 }
 
 /// `GEORADIUSBYMEMBER key member radius M|KM|FT|MI [options]`
@@ -419,10 +422,11 @@ pub(super) fn georadiusbymember(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    let exists = has_member(ctx.sorted_set(args.at(1))?, args.at(2))?;
+    let found = ctx.find_used(args.at(1));
+    let exists = has_member(sorted_set(ctx, found)?, args.at(2))?;
     write(
         ctx,
-        args.at(1),
+        found,
         &by_member(args, true, exists)?,
         "georadiusstore",
         reply,
@@ -435,8 +439,9 @@ pub(super) fn georadiusbymember_ro(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    let exists = has_member(ctx.sorted_set(args.at(1))?, args.at(2))?;
-    read(ctx, args.at(1), &by_member(args, false, exists)?, reply)
+    let source = ctx.sorted_set(args.at(1))?;
+    let exists = has_member(source, args.at(2))?;
+    read(source, &by_member(args, false, exists)?, reply)
 }
 
 const NO_MEMBER: WireError = WireError::fixed("ERR could not decode requested zset member");

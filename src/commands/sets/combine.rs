@@ -131,7 +131,13 @@ fn store(
     for key in args.from(2) {
         ctx.find(key);
     }
-    let found: Vec<_> = args.from(2).map(|key| ctx.find_used(key)).collect();
+    // What comes behind a wrong type is not looked for.
+    let mut found = Vec::with_capacity(args.len());
+    for key in args.from(2) {
+        let source = ctx.find_used(key);
+        source.map(|source| ctx.set_of(source)).transpose()?;
+        found.push(source);
+    }
     let sets: Vec<_> = found
         .into_iter()
         .map(|found| found.map(|found| ctx.set_of(found)).transpose())

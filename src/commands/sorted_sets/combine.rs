@@ -331,7 +331,8 @@ fn store_result(
     let mut plan = Plan::parse(args, 2, name)?;
     // The first look deletes what has expired, which may move what others have found.
     for key in plan.keys.iter() {
-        ctx.find_used(key);
+        // What comes behind a wrong type is not looked for.
+        Source::of(ctx.get(key))?;
     }
     let found: Vec<_> = plan.keys.iter().map(|key| ctx.find(key)).collect();
     let sources: Result<Vec<_>, _> = found

@@ -128,10 +128,15 @@ fn min_idle(text: &[u8], command: &str) -> Result<i64, WireError> {
     Ok(given.max(0))
 }
 
-/// The key's stream, if it has the group.
-fn find_group(ctx: &mut WriteContext<'_>, key: &[u8], group: &[u8]) -> Result<Found, WireError> {
+/// The stream that was found at the key, if it has the group.
+fn with_group(
+    ctx: &WriteContext<'_>,
+    found: Option<Found>,
+    key: &[u8],
+    group: &[u8],
+) -> Result<Found, WireError> {
     let missing = || texts::no_key_or_group(key, group, "");
-    let found = ctx.find(key).ok_or_else(missing)?;
+    let found = found.ok_or_else(missing)?;
     ctx.stream_of(found)?.group(group).ok_or_else(missing)?;
     Ok(found)
 }
@@ -144,7 +149,8 @@ pub(super) fn xclaim(
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
     let (key, group, name) = (args.at(1), args.at(2), args.at(3));
-    let found = find_group(ctx, key, group)?;
+    let found = ctx.find_used(key);
+    let found = with_group(ctx, found, key, group)?;
     let now = ctx.now();
     let options = Options::read(args, min_idle(args.at(4), "XCLAIM")?, now)?;
     // A time in the log is a fact, even if this node's clock is behind.
@@ -255,6 +261,7 @@ pub(super) fn xautoclaim(
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
     let (key, group, name) = (args.at(1), args.at(2), args.at(3));
+    let found = ctx.find_used(key);
     let min_idle = min_idle(args.at(4), "XAUTOCLAIM")?;
     let start = ids::start(args.at(5))?;
     let (mut count, mut just_id) = (100, false);
@@ -272,7 +279,7 @@ pub(super) fn xautoclaim(
         }
     }
     options.finish()?;
-    let found = find_group(ctx, key, group)?;
+    let found = with_group(ctx, found, key, group)?;
     if count > POSSIBLE_COUNT {
         return Err(texts::COUNT_TOO_HIGH);
     }

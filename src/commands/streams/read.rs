@@ -171,8 +171,10 @@ pub(super) fn xread(
         let stream = ctx.stream(request.key(index))?;
         from.push(start_of(stream, request.id(index))?);
     }
+    // Redis looks each stream up once more, and notes a miss twice.
     let served = request.reply(reply, |index, body| {
-        let (Some(found), Some(&after)) = (ctx.find(request.key(index)), from.get(index)) else {
+        let (Some(found), Some(&after)) = (ctx.find_used(request.key(index)), from.get(index))
+        else {
             return Ok(false);
         };
         let stream = ctx.stream_of(found)?;

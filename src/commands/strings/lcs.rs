@@ -11,8 +11,11 @@ pub(super) fn lcs(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    let read = |key| ctx.string(key).map_err(|_| errors::LCS_NEEDS_STRINGS);
-    let (a, b) = (read(args.at(1))?, read(args.at(2))?);
+    // Both keys are looked up before either's type counts.
+    let (a, b) = (ctx.string(args.at(1)), ctx.string(args.at(2)));
+    let (Ok(a), Ok(b)) = (a, b) else {
+        return Err(errors::LCS_NEEDS_STRINGS);
+    };
     let options = Options::parse(args)?;
     let (mut a_digits, mut b_digits) = (itoa::Buffer::new(), itoa::Buffer::new());
     let a = a.as_ref().map_or(&b""[..], |a| a.bytes(&mut a_digits));
