@@ -26,6 +26,7 @@ from script import BadScript, Case, Step, load
 ROOT = Path(__file__).resolve().parent
 QUIET_S = 0.04  # how long the truth must be silent before a raw exchange counts as over
 RANDOM_SEED, RANDOM_COUNT = 20261123, 3000
+RANDOM_FAMILIES = {"random", "table", "encodings", "waiting"}
 
 
 class Side:
@@ -366,7 +367,7 @@ def load_cases(only: list[str]) -> list[Case]:
                     raise BadScript(f"{case.script}.script:{step.line}: {error}") from None
     if only:
         cases = [c for c in cases if any(c.script == o or c.script.startswith(o.rstrip("/") + "/") for o in only)]
-        if not cases and not {"random", "table", "encodings"} & set(only):
+        if not cases and not RANDOM_FAMILIES & set(only):
             raise BadScript(f"no script matches {' '.join(only)}")
     return cases
 
@@ -392,7 +393,7 @@ def run_all(options, cases, differences, running, tested, started) -> int:
         print(*stories, sep="\n", end="\n" if stories else "")
         runner.passed += not stories
         runner.failed += len(stories)
-    families = [family for family in ("random", "table", "encodings") if whole or family in options.only]
+    families = [family for family in sorted(RANDOM_FAMILIES) if whole or family in options.only]
     if options.random and families:
         if options.oracle_only:  # a second Redis: the sequence must not depend on what may vary between two of the same
             tested = servers.start("redis", peers.binaries()["redis"])

@@ -15,6 +15,7 @@ import time
 
 import command_table
 import random_encodings
+import random_waiting
 from compare import Differences, same
 from resp import SILENT, Malformed, Reply, encode, escape
 
@@ -437,8 +438,11 @@ def shrink(sequence, truth, tested, protocol: int, differences: Differences, fam
 def run(truth, tested, seed: int, count: int, protocol: int, differences: Differences, family: str = "random") -> str | None:
     """The story of the first difference, or None when all replies agree.
 
-    The family `random` follows the grammar above, `table` the command table, `encodings` random_encodings.py.
+    The family `random` follows the grammar above, `table` the command table, `encodings` random_encodings.py,
+    `waiting` random_waiting.py.
     """
+    if family == "waiting":
+        return random_waiting.run(truth, tested, seed, count // 2, protocol)
     if family == "table":
         sequence = command_table.sequence([command_table.Table(server.connect()) for server in (truth, tested)], seed, count)
     elif family == "encodings":
