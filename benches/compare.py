@@ -26,7 +26,7 @@ BENCHMARKS = REPOSITORY / "BENCHMARKS.md"
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default=USUAL_ROWS, help=f"which rows of the goals [{USUAL_ROWS}]; 3, 9, 10 and 11 take minutes and 4 GB, 13 is scripts")
+    parser.add_argument("--rows", default=USUAL_ROWS, help=f"which rows of the goals [{USUAL_ROWS}]; 3 and 9 to 12 take minutes and 4 GB, 13 is scripts, 14 connections")
     parser.add_argument("--rounds", type=int, help="interleaved rounds [5, or 2 with --quick]")
     parser.add_argument("--seconds", type=float, help="length of each saturating run, in place of a number of operations")
     parser.add_argument("--keys", type=int, default=10_000_000, help="keys of row 3 [10000000]")

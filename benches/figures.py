@@ -29,7 +29,9 @@ TITLES = {
     "9": "A snapshot under writes",
     "10": "A full resynchronisation under writes",
     "11": "Restart",
+    "12": "Many keys inserted",
     "13": "Scripts and transactions; 50 connections",
+    "14": "Idle connections",
 }
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import kinds
 from file_rows import FileRows
 from figures import OURS, Figure, Row
+from growth_rows import GrowthRows
 from servers import REPOSITORY, Failed, Kind, Pair, Server, peers
 
 TOOL = REPOSITORY / "target/release/lockstep"
@@ -20,7 +21,7 @@ TOOL = REPOSITORY / "target/release/lockstep"
 FIXED_RATE = 10_000
 
 
-class Run(FileRows):
+class Run(FileRows, GrowthRows):
     """The options of a run and the row being measured."""
 
     tool = TOOL

@@ -5,14 +5,13 @@ use super::held_share::HeldShare;
 use super::mail;
 use super::output::{Output, Sent};
 use super::registry::{ClientInfo, ClientKind};
+use super::request::run_one;
 use super::served;
 use super::stream::Stream;
 use super::window::{Filled, Window};
 use super::worker::Worker;
-use crate::commit::{AckLevel, Shows, Verdict, Wait};
-use crate::execute::{
-    After, Batch, BlockOn, Done, Gates, Request, Scratch, dispatch, forget_waiter,
-};
+use crate::commit::{AckLevel, Verdict};
+use crate::execute::{After, Batch, BlockOn, Gates, Request, Scratch, forget_waiter};
 use crate::keyspace::Cause;
 use crate::protocol::{Args, Limits, Reply, RequestReader, WireError};
 use crate::server::CommandClock;
@@ -28,11 +27,11 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// Serves a client until it goes.
+///
+/// Every connection has this future, however idle: what is large is made and taken apart in
+/// functions of its own, or boxed.
 pub async fn serve(worker: &Rc<Worker>, stream: Stream) {
-    let connection = Connection::new(worker, stream);
-    let info = Arc::clone(&connection.client.info);
-    worker.server.clients.add(Arc::clone(&info));
-    let connection = Rc::new(RefCell::new(connection));
+    let connection = begin(worker, stream);
     let end = poll_fn(|cx| {
         // While a script of it runs, the connection is the script's.
         let Ok(mut polled) = connection.try_borrow_mut() else {
@@ -52,12 +51,31 @@ pub async fn serve(worker: &Rc<Worker>, stream: Stream) {
         result
     })
     .await;
-    worker.server.clients.remove(info.id);
+    if let Some(link) = finish(worker, connection, end) {
+        link.await;
+    }
+}
+
+fn begin(worker: &Rc<Worker>, stream: Stream) -> Rc<RefCell<Connection>> {
+    let connection = Connection::new(worker, stream);
+    worker
+        .server
+        .clients
+        .add(Arc::clone(&connection.client.info));
+    Rc::new(RefCell::new(connection))
+}
+
+/// Takes the connection apart; gives what is to be done with the socket, if anything.
+fn finish(
+    worker: &Rc<Worker>,
+    connection: Rc<RefCell<Connection>>,
+    end: End,
+) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
+    let id = connection.borrow().client.info.id;
+    worker.server.clients.remove(id);
     connection.borrow_mut().aside = Aside::Ended;
-    let Ok(connection) = Rc::try_unwrap(connection) else {
-        // Its script was about to begin: there is nothing to hand on.
-        return;
-    };
+    // If its script was about to begin, there is nothing to hand on.
+    let connection = Rc::try_unwrap(connection).ok()?;
     let Connection {
         stream,
         mut client,
@@ -71,9 +89,13 @@ pub async fn serve(worker: &Rc<Worker>, stream: Stream) {
     }
     client.end_transaction(worker.server);
     client.stop_listening(worker.server);
-    if let End::Replicate { replid, offset } = end {
-        crate::replication::serve_replica(worker, stream, client, replid, offset).await;
-    }
+    let End::Replicate { replid, offset } = end else {
+        return None;
+    };
+    let worker = Rc::clone(worker);
+    Some(Box::pin(async move {
+        crate::replication::serve_replica(&worker, stream, client, replid, offset).await;
+    }))
 }
 
 /// Why a connection's poll function has ended.
@@ -822,55 +844,6 @@ impl Connection {
             }
         }
     }
-}
-
-/// Executes one request; gives what its reply waits for, and what the connection does next.
-#[inline]
-fn run_one(
-    batch: &mut Batch<'_>,
-    client: &mut Client,
-    output: &mut Output,
-    request: Request<'_>,
-    level: AckLevel,
-) -> (Option<(AckLevel, u64)>, After) {
-    let start = output.out.buf.len();
-    let resp3 = client.resp3;
-    let mut reply = Reply::new(&mut output.out, resp3);
-    let marks = &batch.server.watermarks;
-    let term = marks.term();
-    let (done, after): (Done, After) = dispatch(batch, client, request, &mut reply);
-    if client.reply_mode != ReplyMode::On && silence(client, output, start) {
-        return (None, after);
-    }
-    // After a change of role, "nothing to wait for" says nothing about this reply.
-    if done.offset > 0
-        && (done.offset > marks.committed(level)
-            || term != marks.term() && level != AckLevel::Async)
-    {
-        let wait = Wait {
-            term,
-            level,
-            offset: done.offset,
-            shows: Shows::of(done.wrote),
-        };
-        let end = output.out.buf.len();
-        output.held.hold(start, end, wait, resp3);
-        return (Some((level, done.offset)), after);
-    }
-    (None, after)
-}
-
-/// Takes a reply back that the client does not want; whether it was.
-#[cold]
-fn silence(client: &mut Client, output: &mut Output, start: usize) -> bool {
-    match client.reply_mode {
-        ReplyMode::On => return false,
-        ReplyMode::Off => {}
-        ReplyMode::SkipNext => client.reply_mode = ReplyMode::Skip,
-        ReplyMode::Skip => client.reply_mode = ReplyMode::On,
-    }
-    output.out.truncate(start);
-    true
 }
 
 /// How much output one batch may add before some of it is sent.

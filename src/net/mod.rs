@@ -12,6 +12,7 @@ mod listener;
 mod mail;
 mod output;
 mod registry;
+mod request;
 mod ring;
 mod served;
 mod stream;
