@@ -77,6 +77,8 @@ pub(super) struct Gate {
     pub annotate: bool,
     pub closing: Option<mpsc::Sender<()>>,
     pub rewriting: bool,
+    /// Whether what runs makes new files, which it may still be waiting to begin.
+    pub fresh: bool,
     /// New files are to be made once the running rewrite ends.
     pub fresh_wanted: bool,
     /// When a rewrite that failed is tried again.
@@ -150,6 +152,7 @@ impl Aof {
                 annotate: false,
                 closing: None,
                 rewriting: false,
+                fresh: false,
                 fresh_wanted: false,
                 retry_at: None,
                 begin: None,
@@ -282,7 +285,7 @@ impl Aof {
         // Files that are being made for the first time are worth waiting for.
         while {
             let gate = self.gate.lock();
-            gate.mode == Mode::On && !gate.linked && gate.rewriting
+            gate.rewriting && (gate.fresh || gate.mode == Mode::On && !gate.linked)
         } {
             std::thread::sleep(Duration::from_millis(5));
         }

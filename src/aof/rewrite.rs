@@ -29,6 +29,7 @@ pub(super) fn start(server: &'static Server, fresh: bool) -> bool {
             return false;
         }
         gate.rewriting = true;
+        gate.fresh = fresh;
     }
     // Before the command that asked for it is answered: who then asks whether it is done must
     // not be told so because the thread has not begun.
@@ -113,6 +114,7 @@ fn ended(server: &'static Server, fresh: bool, result: Result<(), String>, begun
     let mut gate = server.aof.gate.lock();
     let again = std::mem::take(&mut gate.fresh_wanted);
     gate.rewriting = again;
+    gate.fresh = again;
     match result {
         Ok(()) => tracing::info!("rewrite of the append-only file done"),
         Err(error) => {

@@ -1,7 +1,7 @@
 //! SHUTDOWN.
 
 use crate::config::ShutdownFlags;
-use crate::execute::{After, BlockOn, SessionContext};
+use crate::execute::{After, BlockOn, Gates, SessionContext};
 use crate::protocol::{Args, Reply, WireError, errors};
 
 /// Stops the server. The client gets no reply but the end of the connection, as in Redis,
@@ -15,7 +15,8 @@ pub(super) fn shutdown(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    let (mut flags, mut abort) = (ShutdownFlags::empty(), false);
+    let mut flags = ShutdownFlags::empty();
+    let (mut abort, mut safe, mut failover) = (false, false, false);
     for at in 1..args.len() {
         if args.is(at, "save") {
             flags |= ShutdownFlags::SAVE;
@@ -27,13 +28,24 @@ pub(super) fn shutdown(
             flags |= ShutdownFlags::FORCE;
         } else if args.is(at, "abort") {
             abort = true;
+        } else if args.is(at, "safe") {
+            // Valkey's, which refuses to stop a node that a cluster needs: there is none here.
+            safe = true;
+        } else if args.is(at, "failover") {
+            failover = true;
         } else {
             return Err(errors::SYNTAX);
         }
     }
     let both = flags.contains(ShutdownFlags::SAVE | ShutdownFlags::NOSAVE);
-    if both || abort && !flags.is_empty() {
+    if both || abort && (safe || failover || !flags.is_empty()) {
         return Err(errors::SYNTAX);
+    }
+    if failover {
+        // Valkey's, which hands a shard of a cluster over.
+        return Err(WireError::fixed(
+            "ERR SHUTDOWN FAILOVER is only supported in cluster mode.",
+        ));
     }
     let server = context.server;
     if abort {
@@ -42,6 +54,10 @@ pub(super) fn shutdown(
         }
         reply.ok();
         return Ok(());
+    }
+    if server.gates.has(Gates::BUSY) && !flags.contains(ShutdownFlags::NOSAVE) {
+        // The script would have to end first.
+        return Err(server.scripts.busy_error());
     }
     tracing::warn!(client = %context.client.info.addr, "SHUTDOWN requested");
     let seq = server.stopping.ask("SHUTDOWN", flags);
