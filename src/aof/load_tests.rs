@@ -154,6 +154,11 @@ fn what_is_wrong_in_the_middle_is_refused_with_its_place() {
         (b"*900\r\n$3\r\nDEL\r\n$1\r\na\r\n", "expected '$'"),
         (b"*1\r\n$7\r\nNONSENS\r\n", "unknown command"),
         (b"*2\r\n$3\r\nSET\r\n$1\r\na\r\n", "wrong number"),
+        // Its effects are not in the file.
+        (
+            b"*3\r\n$4\r\nEVAL\r\n$8\r\nreturn 1\r\n$1\r\n0\r\n",
+            "a script",
+        ),
     ] {
         let text = [&first[..], middle, &last].concat();
         for files in [&[&text[..], &first][..], &[b"", &text]] {

@@ -227,6 +227,9 @@ impl Applier {
             return Ok(());
         }
         let Handler::Write(handler) = spec.handler else {
+            if matches!(spec.name, "eval" | "evalsha" | "fcall") {
+                return Err(failed(args, SCRIPT));
+            }
             // Pings and the like: nothing to apply.
             return Ok(());
         };
@@ -255,6 +258,13 @@ fn frame<'a>(server: &'static Server, settings: &'a Settings, db: DbIndex) -> Fr
         may_block: false,
     }
 }
+
+/// What a script wrote on another node it need not write here: Redis logs its effects from
+/// version 5 on, and the script itself before, and until 7 with `lua-replicate-commands no`.
+const SCRIPT: WireError = WireError::fixed(
+    "ERR a script instead of its effects, as Redis before version 5 logs it: \
+     use the RDB file of that server, or let it rewrite its append-only file first",
+);
 
 fn resolve(args: Args<'_>) -> Result<&'static CommandSpec, ApplyError> {
     table::resolve(args).map_err(|error| failed(args, error))
