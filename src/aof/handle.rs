@@ -43,6 +43,8 @@ pub struct AofStatus {
     pub last_rewrite_took: Option<Duration>,
     /// Whether the last rewrite failed.
     pub last_rewrite_failed: bool,
+    /// How many rewrites have failed since one succeeded.
+    pub failed_in_a_row: u64,
     /// Rewrites that were begun.
     pub rewrites: u64,
     /// Bytes of all files after the last rewrite, or at start.

@@ -110,6 +110,10 @@ fn ended(server: &'static Server, fresh: bool, result: Result<(), String>, begun
         status.rewriting_since = None;
         status.last_rewrite_took = Some(begun.elapsed());
         status.last_rewrite_failed = result.is_err();
+        status.failed_in_a_row = match result {
+            Ok(()) => 0,
+            Err(_) => status.failed_in_a_row + 1,
+        };
     }
     let mut gate = server.aof.gate.lock();
     let again = std::mem::take(&mut gate.fresh_wanted);

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     let sources = match parse_command_line(std::env::args_os().skip(1)) {
         Invocation::Run(sources) => sources,
         Invocation::Version => {
-            println!("Lockstep server v={}", env!("CARGO_PKG_VERSION"));
+            println!("{}", lockstep::server::version_line());
             return ExitCode::SUCCESS;
         }
         Invocation::Help => {
@@ -26,6 +26,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if let Err(error) = lockstep::server::check(&loaded) {
+        eprintln!(
+            "\n*** FATAL CONFIG FILE ERROR (Lockstep {}) ***\n{error}",
+            env!("CARGO_PKG_VERSION")
+        );
+        return ExitCode::FAILURE;
+    }
     if let Err(error) = prepare(&loaded.handle.current()) {
         eprintln!("{error}");
         return ExitCode::FAILURE;

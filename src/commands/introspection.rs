@@ -5,6 +5,7 @@
 
 use super::handler::Handler;
 use super::key_positions::{self, KeyAt};
+use super::renames;
 use super::spec::{Acl, BeginSearch, Categories, CommandSpec, FindKeys, Flags, Group, KeySpec};
 use super::syntax::{self, Argument};
 use super::table::{self, Command};
@@ -145,7 +146,7 @@ fn command_info(
     }
     reply.array(args.len() - 2);
     for name in args.from(2) {
-        match table::by_full_name(name) {
+        match renames::by_full_name(name) {
             Some(command) => write_info(reply, command),
             None => reply.null(),
         }
@@ -162,7 +163,7 @@ fn command_docs(
     let chosen: Vec<&Command> = if args.len() == 2 {
         table::top_level().collect()
     } else {
-        args.from(2).filter_map(table::by_full_name).collect()
+        args.from(2).filter_map(renames::by_full_name).collect()
     };
     reply.map(chosen.len());
     for command in chosen {

@@ -22,6 +22,7 @@ pub mod lists;
 mod many_pop;
 pub mod persistence;
 pub mod pubsub;
+pub mod renames;
 #[cfg(test)]
 mod replay_tests;
 pub mod replication;

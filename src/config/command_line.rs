@@ -38,7 +38,7 @@ Usage: lockstep-server [/path/to/lockstep.conf] [options] [-]
        lockstep-server -h | --help
 
 Options are those of the configuration file, each with two dashes before its name. They are
-read after the file. A dash alone, at the end, reads configuration from standard input.
+read after the file. A dash alone, first or last, reads configuration from standard input.
 
   lockstep-server                                   with the defaults
   lockstep-server /etc/lockstep/lockstep.conf --loglevel verbose
@@ -56,6 +56,13 @@ pub fn parse_command_line(args: impl IntoIterator<Item = OsString>) -> Invocatio
     }
     let mut sources = Sources::default();
     let mut rest = args.as_slice();
+    // First or last, as in Redis.
+    if let [dash, tail @ ..] = rest
+        && dash.as_bytes() == b"-"
+    {
+        sources.stdin = true;
+        rest = tail;
+    }
     if let [path, tail @ ..] = rest
         && !path.as_bytes().starts_with(b"-")
     {

@@ -94,6 +94,9 @@ impl Spec {
             Kind::FileName(word) if arg.contains(&b'/') => {
                 Err(format!("{} can't be a path, just a {word}", self.name).into())
             }
+            Kind::FileName(_) if arg.is_empty() => {
+                Err(format!("{} can't be empty", self.name).into())
+            }
             Kind::FileName(_) => Ok(Value::Text(arg.to_vec())),
             Kind::Dir => folder(arg),
             Kind::Choice(words) => words
@@ -198,6 +201,9 @@ fn folder(arg: &[u8]) -> Result<Value, Refusal> {
 }
 
 fn is_title_template(text: &[u8]) -> bool {
+    if text.is_empty() {
+        return false;
+    }
     let mut rest = text;
     while let Some(open) = rest.iter().position(|c| *c == b'{') {
         let Some(close) = rest[open..].iter().position(|c| *c == b'}') else {
@@ -313,13 +319,16 @@ fn replica_of(args: &[&[u8]]) -> Result<Value, Refusal> {
 }
 
 fn shutdown_flags(args: &[&[u8]]) -> Result<Value, Refusal> {
+    let unknown = || one_of(SHUTDOWN_WORDS.iter().map(|(word, _)| *word));
+    if args.is_empty() {
+        return Err(unknown());
+    }
     let mut flags = ShutdownFlags::empty();
     for arg in args {
         let known = SHUTDOWN_WORDS
             .iter()
             .find(|(word, _)| word.as_bytes().eq_ignore_ascii_case(arg));
-        let (_, flag) =
-            known.ok_or_else(|| one_of(SHUTDOWN_WORDS.iter().map(|(word, _)| *word)))?;
+        let (_, flag) = known.ok_or_else(unknown)?;
         flags |= *flag;
     }
     if flags.contains(ShutdownFlags::SAVE | ShutdownFlags::NOSAVE) {

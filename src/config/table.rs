@@ -158,7 +158,7 @@ const NETWORK: &[Spec] = &[
     live("bind-source-addr", TEXT, "")
         .flags(Flags::INERT)
         .help("Local address of outgoing connections."),
-    live("max-new-connections-per-cycle", int(1, 1000), "10")
+    live("max-new-connections-per-cycle", unsigned(1, 1000), "10")
         .flags(Flags::INERT)
         .help("Connections are spread over the workers as they come."),
 ];
@@ -171,8 +171,7 @@ const PROCESS: &[Spec] = &[
         Kind::Choice(&["upstart", "systemd", "auto", "no"]),
         "no",
     )
-    .flags(Flags::INERT)
-    .help("Tell a service supervisor when the server is ready."),
+    .help("Tell a service supervisor when the server is ready; auto finds out which."),
     live("shutdown-timeout", COUNT, "10")
         .help("Seconds that a shutdown waits for replicas to catch up."),
     live("shutdown-on-sigint", Kind::Shutdown, "default").help("How SIGINT stops the server."),
@@ -568,7 +567,7 @@ const TLS: &[Spec] = &[
     inert("tls-session-caching", YES_NO, "yes", NO_TLS),
     inert(
         "max-new-tls-connections-per-cycle",
-        int(1, 1000),
+        unsigned(1, 1000),
         "1",
         NO_TLS,
     ),

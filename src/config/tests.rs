@@ -526,7 +526,7 @@ fn settings() -> impl Strategy<Value = Vec<(&'static str, String)>> {
         "[a-z'\" ]{0,12}".prop_map(|text| ("bind", text)),
         any::<bool>().prop_map(|yes| ("appendonly", if yes { "yes" } else { "no" }.to_owned())),
         "(50 99\\.9|0|100 1\\.25)?".prop_map(|text| ("latency-tracking-info-percentiles", text)),
-        "(save )?(now )?(force)?".prop_map(|text| ("shutdown-on-sigterm", text)),
+        "(save )?(now )?force".prop_map(|text| ("shutdown-on-sigterm", text)),
     ];
     prop::collection::vec(one, 0..12)
 }

@@ -7,6 +7,7 @@ use super::events;
 use super::run::{self, Done, Frame, Scratch};
 use super::session::{After, BlockOn, SessionContext};
 use crate::commands::handler::Handler;
+use crate::commands::renames::{self, Called};
 use crate::commands::spec::{CommandSpec, Flags};
 use crate::commands::table::{self, Command};
 use crate::net::Client;
@@ -106,6 +107,32 @@ pub struct Batch<'a> {
 /// Executes one request and writes its reply. `Done` says what the reply must wait for.
 #[inline]
 pub fn dispatch(
+    batch: &mut Batch<'_>,
+    client: &mut Client,
+    request: Request<'_>,
+    reply: &mut Reply<'_>,
+) -> (Done, After) {
+    match renames::called(request.args) {
+        Called::AsSaid => perform(batch, client, request, reply),
+        Called::Nothing => {
+            let error = table::unknown_command(request.args);
+            refuse(batch, client, None, &error, reply)
+        }
+        Called::Really(words) => {
+            let mut raw = Vec::new();
+            words.view().encode_into(&mut raw);
+            let request = Request {
+                args: words.view(),
+                raw: &raw,
+            };
+            perform(batch, client, request, reply)
+        }
+    }
+}
+
+/// Executes one request that has its command's real name.
+#[inline]
+fn perform(
     batch: &mut Batch<'_>,
     client: &mut Client,
     request: Request<'_>,

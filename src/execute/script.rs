@@ -16,6 +16,7 @@ use super::events;
 use super::run::{self, Frame, Scratch};
 use super::session::{After, SessionContext};
 use crate::commands::handler::Handler;
+use crate::commands::renames::{self, Called};
 use crate::commands::spec::{CommandSpec, Flags};
 use crate::commands::table::{self, Command};
 use crate::keyspace::{DbIndex, Locked};
@@ -194,6 +195,15 @@ impl ScriptRun {
     /// # Errors
     /// What the command answers, or why a script may not call it.
     pub fn call(&mut self, args: Args<'_>, resp3: bool) -> Result<(), WireError> {
+        let really;
+        let args = match renames::called(args) {
+            Called::AsSaid => args,
+            Called::Nothing => return Err(texts::UNKNOWN),
+            Called::Really(words) => {
+                really = words;
+                really.view()
+            }
+        };
         let command = table::find(args).map_err(|_| texts::UNKNOWN)?;
         let spec = command.spec;
         if !spec.arity_fits(args.len()) {

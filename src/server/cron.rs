@@ -36,13 +36,22 @@ pub async fn run(server: &'static Server) {
         );
         let paused = server.cron_paused.load(Ordering::Relaxed) || server.scripts.is_running();
         if may_write && !paused && server.active_expire.load(Ordering::Relaxed) {
-            expire(server, &mut scratch);
+            let begun = Instant::now();
+            let whole = expire(server, &mut scratch);
+            let stats = &server.stats;
+            let took = begun.elapsed().as_micros() as u64;
+            stats.expiry_us.fetch_add(took, Ordering::Relaxed);
+            let cut_short = u64::from(!whole);
+            stats
+                .expiry_cut_short
+                .fetch_add(cut_short, Ordering::Relaxed);
         }
     }
 }
 
-/// One cycle of active expiry: due keys of every shard, within a bound on time.
-fn expire(server: &'static Server, scratch: &mut Scratch) {
+/// One cycle of active expiry: due keys of every shard, within a bound on time. Gives whether
+/// that sufficed.
+fn expire(server: &'static Server, scratch: &mut Scratch) -> bool {
     let settings = server.settings();
     let begun = Instant::now();
     let dbs: Vec<_> = server.keyspace.used().map(|(db, _)| db).collect();
@@ -54,12 +63,13 @@ fn expire(server: &'static Server, scratch: &mut Scratch) {
             {
                 if begun.elapsed() > EXPIRY_BUDGET {
                     server.log.notify();
-                    return;
+                    return false;
                 }
             }
         }
     }
     server.log.notify();
+    true
 }
 
 /// Takes the samples from which `INFO` shows rates and the peak of memory.

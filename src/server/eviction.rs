@@ -24,6 +24,42 @@ pub struct Evictor {
     /// Held while the gate of commands that need memory is set, so that who has looked at an
     /// older configuration does not have the last word.
     gate: Mutex<()>,
+    over: Mutex<TooMuch>,
+}
+
+/// How long more than `maxmemory` has been in use, as far as anybody looked.
+#[derive(Default)]
+struct TooMuch {
+    since: Option<Instant>,
+    before: Duration,
+}
+
+impl Evictor {
+    /// How long more than `maxmemory` has been in use, in all and since it last became so.
+    pub fn exceeded(&self) -> (Duration, Duration) {
+        let over = self.over.lock();
+        let current = over.since.map_or(Duration::ZERO, |since| since.elapsed());
+        (over.before + current, current)
+    }
+
+    /// Forgets how long that was.
+    pub fn reset_exceeded(&self) {
+        let mut over = self.over.lock();
+        over.before = Duration::ZERO;
+        over.since = over.since.map(|_| Instant::now());
+    }
+
+    fn note_excess(&self, excess: u64) {
+        let mut over = self.over.lock();
+        match (over.since, excess > 0) {
+            (None, true) => over.since = Some(Instant::now()),
+            (Some(since), false) => {
+                over.before += since.elapsed();
+                over.since = None;
+            }
+            _ => {}
+        }
+    }
 }
 
 #[derive(Default)]
@@ -71,6 +107,7 @@ impl Server {
         let gate = self.evictor.gate.lock();
         let config = self.config.current();
         let excess = excess(self, &config);
+        self.evictor.note_excess(excess);
         if excess == 0 {
             self.gates.set(Gates::OUT_OF_MEMORY, false);
             return;

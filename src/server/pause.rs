@@ -71,6 +71,22 @@ impl Pause {
         server.wake_ack_waiters();
     }
 
+    /// What `INFO` shows: why clients are held back, which, and for how long yet.
+    pub fn shown(&self) -> (&'static str, &'static str, Duration) {
+        let state = self.0.lock();
+        let why = match state.holds.first() {
+            Some(Hold::Shutdown) => "shutdown_in_progress",
+            Some(_) => "failover_in_progress",
+            None if state.until.is_some() => "client_pause",
+            None => return ("none", "none", Duration::ZERO),
+        };
+        let left = state.until.map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(Instant::now())
+        });
+        let asked_all = state.until.is_some() && state.all;
+        (why, if asked_all { "all" } else { "write" }, left)
+    }
+
     /// Holds writes back until [`Pause::release`] is called for the same reason.
     pub fn hold(&self, server: &Server, why: Hold) {
         let mut state = self.0.lock();

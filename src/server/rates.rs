@@ -21,6 +21,10 @@ pub struct PerSecond {
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
+    /// Bytes received over links between nodes.
+    pub repl_bytes_in: u64,
+    /// Bytes sent over links between nodes.
+    pub repl_bytes_out: u64,
 }
 
 impl Rates {
@@ -30,6 +34,8 @@ impl Rates {
             commands: stats.commands.load(Relaxed),
             bytes_in: stats.bytes_in.load(Relaxed),
             bytes_out: stats.bytes_out.load(Relaxed),
+            repl_bytes_in: stats.repl_bytes_in.load(Relaxed),
+            repl_bytes_out: stats.repl_bytes_out.load(Relaxed),
         };
         if let Some((then, before)) = self.last {
             let millis = now.saturating_duration_since(then).as_millis().max(1) as u64;
@@ -39,6 +45,8 @@ impl Rates {
                 commands: rate(counts.commands, before.commands),
                 bytes_in: rate(counts.bytes_in, before.bytes_in),
                 bytes_out: rate(counts.bytes_out, before.bytes_out),
+                repl_bytes_in: rate(counts.repl_bytes_in, before.repl_bytes_in),
+                repl_bytes_out: rate(counts.repl_bytes_out, before.repl_bytes_out),
             };
             self.next = (self.next + 1) % SAMPLES;
         }
@@ -53,6 +61,8 @@ impl Rates {
             commands: mean(|s| s.commands),
             bytes_in: mean(|s| s.bytes_in),
             bytes_out: mean(|s| s.bytes_out),
+            repl_bytes_in: mean(|s| s.repl_bytes_in),
+            repl_bytes_out: mean(|s| s.repl_bytes_out),
         }
     }
 }

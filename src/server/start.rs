@@ -151,6 +151,7 @@ async fn serve(server: &'static Server, sockets: Vec<Socket>) -> Result<(), Star
         source,
     })?;
     let config = server.config.current();
+    server.supervisor.loading();
     // Clients that come now are told that the data is being loaded.
     server.gates.set(Gates::LOADING, true);
     tokio::select! {
@@ -167,6 +168,7 @@ async fn serve(server: &'static Server, sockets: Vec<Socket>) -> Result<(), Star
     server.gates.set(Gates::LOADING, false);
     tokio::task::spawn_local(cron::run(server));
     tracing::info!(port = config.port, "ready to accept connections");
+    server.supervisor.ready();
     loop {
         let request = signals.stop_requested(server).await;
         tracing::info!(why = request.why, "stopping");
@@ -185,6 +187,7 @@ async fn serve(server: &'static Server, sockets: Vec<Socket>) -> Result<(), Star
     if let Some(path) = &config.unixsocket {
         let _ = std::fs::remove_file(path);
     }
+    server.supervisor.stopping();
     tracing::info!("bye");
     Ok(())
 }

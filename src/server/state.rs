@@ -6,6 +6,7 @@ use super::load_progress::LoadProgress;
 use super::pause::Pause;
 use super::stats::Stats;
 use super::stop::Stopping;
+use super::supervisor::Supervisor;
 use crate::aof::Aof;
 use crate::commit::{AckLevel, Event, Rules, Watermarks};
 use crate::config::{ConfigHandle, ShutdownFlags};
@@ -61,7 +62,7 @@ pub struct Server {
     /// The scripts.
     pub scripts: Scripts,
     /// Makes room when memory is full.
-    pub(super) evictor: Evictor,
+    pub evictor: Evictor,
     /// The clients.
     pub clients: Registry,
     /// This node's role and its links.
@@ -97,6 +98,8 @@ pub struct Server {
     ack_waiters: Mutex<Vec<Waker>>,
     /// Whether the server is to stop.
     pub stopping: Stopping,
+    /// Who started the process and wants to be told.
+    pub supervisor: Supervisor,
 }
 
 impl Server {
@@ -138,6 +141,7 @@ impl Server {
             garbage: Mutex::new(garbage),
             ack_waiters: Mutex::new(Vec::new()),
             stopping: Stopping::default(),
+            supervisor: Supervisor::find(current.supervised),
             config,
         }));
         server.apply_config();

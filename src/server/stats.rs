@@ -28,6 +28,12 @@ pub struct Stats {
     pub misses: AtomicU64,
     pub expired_keys: AtomicU64,
     pub expired_fields: AtomicU64,
+    /// Cycles of active expiry that ended because their time was up.
+    pub expiry_cut_short: AtomicU64,
+    /// Time spent in cycles of active expiry, in microseconds.
+    pub expiry_us: AtomicU64,
+    /// Logins with a wrong name or password. A reset leaves them, as in Redis.
+    pub denied_logins: AtomicU64,
     pub evicted_keys: AtomicU64,
     pub evicted_clients: AtomicU64,
     /// Large values freed in the background.
@@ -148,6 +154,8 @@ impl Stats {
             &self.misses,
             &self.expired_keys,
             &self.expired_fields,
+            &self.expiry_cut_short,
+            &self.expiry_us,
             &self.evicted_keys,
             &self.evicted_clients,
             &self.lazy_freed,

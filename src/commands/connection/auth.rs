@@ -9,6 +9,7 @@ use crate::net::Client;
 use crate::number::parse_i64;
 use crate::protocol::{Args, Reply, WireError, errors};
 use crate::server::{COMPATIBLE_VERSION, Server};
+use std::sync::atomic::Ordering;
 
 /// The name of the only user.
 pub(super) const DEFAULT_USER: &str = "default";
@@ -136,6 +137,7 @@ fn log_in(
         None => true,
     };
     if user != DEFAULT_USER.as_bytes() || !matches {
+        server.stats.denied_logins.fetch_add(1, Ordering::Relaxed);
         return Err(errors::WRONG_PASS);
     }
     client.authenticated = true;

@@ -78,6 +78,7 @@ pub(super) fn resetstat(
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     context.server.stats.reset();
+    context.server.evictor.reset_exceeded();
     reply.ok();
     Ok(())
 }

@@ -28,6 +28,10 @@ pub(super) fn clients(context: &SessionContext<'_>, text: &mut Text) {
     let timed = count(&|c| c.timed.load(Relaxed));
     text.field("clients_in_timeout_table", timed);
     text.field("total_watched_keys", watched);
+    let (why, what, left) = server.pause.shown();
+    text.field("paused_reason", why);
+    text.field("paused_actions", what);
+    text.field("paused_timeout_milliseconds", left.as_millis());
     let (mut waited_for, mut minding) = (0, 0);
     context.each_shard(|_, shard| {
         let (keys, of_them) = shard.waiters().count();

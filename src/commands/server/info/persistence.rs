@@ -56,6 +56,7 @@ pub(super) fn persistence(context: &SessionContext<'_>, text: &mut Text) {
     text.field("aof_current_rewrite_time_sec", seconds(current));
     text.field("aof_last_bgrewrite_status", status(aof.last_rewrite_failed));
     text.field("aof_rewrites", aof.rewrites);
+    text.field("aof_rewrites_consecutive_failures", aof.failed_in_a_row);
     text.field(
         "aof_last_write_status",
         status(server.aof.last_error().is_some()),

@@ -15,14 +15,19 @@ pub(super) fn server(context: &SessionContext<'_>, text: &mut Text) {
     text.field("lockstep_version", env!("CARGO_PKG_VERSION"));
     text.field("redis_git_sha1", "00000000");
     text.field("redis_git_dirty", 0);
-    text.field("redis_build_id", format_args!("{:016x}", build_id()));
+    text.field(
+        "redis_build_id",
+        format_args!("{:016x}", crate::server::build_id()),
+    );
+    // Redis's name of it, and Valkey's.
     text.field("redis_mode", "standalone");
+    text.field("server_mode", "standalone");
     text.field("os", process::operating_system());
     text.field("arch_bits", usize::BITS);
     text.field("monotonic_clock", "POSIX clock_gettime");
     text.field("multiplexing_api", "epoll");
     text.field("process_id", std::process::id());
-    text.field("process_supervised", config.supervised);
+    text.field("process_supervised", server.supervisor.name());
     text.field("run_id", &server.run_id);
     text.field("tcp_port", config.port);
     text.field("server_time_usec", time::unix_micros());
@@ -40,6 +45,8 @@ pub(super) fn server(context: &SessionContext<'_>, text: &mut Text) {
     let mut workers = server.workers().iter();
     let has_ring = workers.any(|worker| worker.has_ring.load(Ordering::Relaxed));
     text.flag("io_uring", has_ring);
+    // Valkey always shows it.
+    text.field("availability_zone", &config.availability_zone);
     let mut listeners = Vec::new();
     if config.port != 0 {
         let addresses: String = config.bind.iter().map(|a| format!("bind={a},")).collect();
@@ -48,20 +55,9 @@ pub(super) fn server(context: &SessionContext<'_>, text: &mut Text) {
     if let Some(path) = &config.unixsocket {
         listeners.push(format!("name=unix,bind={path}"));
     }
-    if !config.availability_zone.is_empty() {
-        text.field("availability_zone", &config.availability_zone);
-    }
     for (i, listener) in listeners.iter().enumerate() {
         text.field(&format!("listener{i}"), listener);
     }
-}
-
-/// The same for the same version.
-fn build_id() -> u64 {
-    let version = concat!(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-    version.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    })
 }
 
 pub(super) fn cpu(_context: &SessionContext<'_>, text: &mut Text) {

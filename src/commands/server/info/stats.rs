@@ -20,20 +20,40 @@ pub(super) fn stats(context: &SessionContext<'_>, text: &mut Text) {
     text.field("total_net_output_bytes", stats.bytes_out.load(Relaxed));
     text.field("instantaneous_input_kbps", kilobytes(rates.bytes_in));
     text.field("instantaneous_output_kbps", kilobytes(rates.bytes_out));
+    let repl = kilobytes(rates.repl_bytes_in);
+    text.field("instantaneous_input_repl_kbps", repl);
+    let repl = kilobytes(rates.repl_bytes_out);
+    text.field("instantaneous_output_repl_kbps", repl);
     for (name, counter) in [
         ("rejected_connections", &stats.rejected_connections),
         ("sync_full", &stats.full_syncs),
         ("sync_partial_ok", &stats.partial_syncs),
         ("sync_partial_err", &stats.refused_partial_syncs),
+        // Redis's name of it, and Valkey's.
         ("expired_subkeys", &stats.expired_fields),
+        ("expired_fields", &stats.expired_fields),
         ("expired_keys", &stats.expired_keys),
         ("evicted_keys", &stats.evicted_keys),
         ("evicted_clients", &stats.evicted_clients),
         ("keyspace_hits", &stats.hits),
         ("keyspace_misses", &stats.misses),
+        ("expired_time_cap_reached_count", &stats.expiry_cut_short),
+        ("acl_access_denied_auth", &stats.denied_logins),
     ] {
         text.field(name, counter.load(Relaxed));
     }
+    let share = stale_percent(context);
+    text.field("expired_stale_perc", format_args!("{share:.2}"));
+    let expiry_ms = stats.expiry_us.load(Relaxed) / 1000;
+    text.field("expire_cycle_cpu_milliseconds", expiry_ms);
+    let (total, current) = context.server.evictor.exceeded();
+    text.field("total_eviction_exceeded_time", total.as_millis());
+    text.field("current_eviction_exceeded_time", current.as_millis());
+    // Every payload is checked whole, whatever sanitize-dump-payload says.
+    let restore = table::lookup(b"restore").map(|command| command.id);
+    let counts = stats.command_stats.counts();
+    let payloads = restore.and_then(|id| counts.get(id)).map_or(0, |c| c.calls);
+    text.field("dump_payload_sanitizations", payloads);
     let heard = context.server.pubsub.totals();
     text.field("pubsub_channels", heard.channels);
     text.field("pubsub_patterns", heard.patterns);
@@ -72,9 +92,26 @@ pub(super) fn stats(context: &SessionContext<'_>, text: &mut Text) {
     text.field("protocol_errors", stats.protocol_errors.load(Relaxed));
 }
 
+/// Of keys that expire, how many percent are due and still there: a sample.
+fn stale_percent(context: &SessionContext<'_>) -> f64 {
+    let (mut volatile, mut due) = (0, 0);
+    context.each_shard(|_, shard| {
+        if shard.volatile() > 0
+            && let Some(expiry) = shard.random().and_then(|entry| entry.expiry())
+        {
+            volatile += 1;
+            due += u64::from(expiry <= context.now);
+        }
+    });
+    100.0 * due as f64 / f64::from(volatile.max(1))
+}
+
 /// What Redis counts and cannot happen here: no threads for input alone, no defragmentation,
-/// no cached scripts, nothing unexpected in the stream, no access control.
-const NEVER: [&str; 17] = [
+/// no cached scripts, nothing unexpected in the stream, no access control, no reply buffers
+/// whose size follows their use.
+const NEVER: [&str; 19] = [
+    "reply_buffer_shrinks",
+    "reply_buffer_expands",
     "evicted_scripts",
     "migrate_cached_sockets",
     "slave_expires_tracked_keys",
