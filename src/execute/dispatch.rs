@@ -148,7 +148,10 @@ fn perform(
             );
             return (Done::default(), After::Abort);
         }
-        Err(error) => return refuse(batch, client, None, &error, reply),
+        Err(error) => {
+            client.last_command = None;
+            return refuse(batch, client, None, &error, reply);
+        }
     };
     let spec = command.spec;
     client.note_command(command);

@@ -104,6 +104,11 @@ impl Transaction {
         self.watched.len()
     }
 
+    /// What is raised when a watched key is touched.
+    pub fn touched(&self) -> WatchFlag {
+        Arc::clone(&self.touched)
+    }
+
     /// Bytes of the queued commands.
     pub fn mem_bytes(&self) -> usize {
         self.queue.iter().map(|(_, args)| args.mem_bytes()).sum()

@@ -136,7 +136,11 @@ impl Client {
             let bytes = transaction.mem_bytes();
             info.multi_bytes.store(bytes, Ordering::Relaxed);
         }
-        info.watch.store(transaction.watching(), Ordering::Relaxed);
+        let watching = transaction.watching();
+        if watching > 0 || info.watch.load(Ordering::Relaxed) > 0 {
+            info.watch.store(watching, Ordering::Relaxed);
+            *info.touched.lock() = (watching > 0).then(|| transaction.touched());
+        }
     }
 
     /// Whether it is on this machine: a loopback address or a Unix socket.

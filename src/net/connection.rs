@@ -715,6 +715,8 @@ impl Connection {
                 }
                 let again = paused || matches!(on, BlockOn::Migration);
                 let silent = matches!(mode, ReplyMode::Off | ReplyMode::Skip);
+                let postponed = matches!(on, BlockOn::Pause);
+                self.client.info.paused.store(postponed, Ordering::Relaxed);
                 self.blocked = Some(Blocked { on, silent, timer });
                 self.client.info.blocked.store(!paused, Ordering::Relaxed);
                 let timed = deadline.is_some();
@@ -793,6 +795,7 @@ impl Connection {
     fn go_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.blocked = None;
         self.client.info.blocked.store(false, Ordering::Relaxed);
+        self.client.info.paused.store(false, Ordering::Relaxed);
         self.client.info.timed.store(false, Ordering::Relaxed);
         if !self.closing {
             self.execute_pending();

@@ -1,7 +1,7 @@
 //! All clients of the server, for the commands that list, find or end them.
 
 use super::stream::Stream;
-use crate::keyspace::Waiter;
+use crate::keyspace::{Waiter, WatchFlag};
 use crate::pubsub::Mailbox;
 use crate::time;
 use parking_lot::Mutex;
@@ -68,6 +68,10 @@ pub struct ClientInfo {
     pub resp: AtomicU32,
     /// Whether it is blocked.
     pub blocked: AtomicBool,
+    /// Whether `CLIENT PAUSE` holds a command of its back.
+    pub paused: AtomicBool,
+    /// Whether a key that it watches was touched; `None` while it watches none.
+    pub touched: Mutex<Option<WatchFlag>>,
     /// Whether it is blocked for a limited time.
     pub timed: AtomicBool,
     /// `CLIENT NO-EVICT`.
@@ -139,6 +143,8 @@ impl ClientInfo {
             commands: 0.into(),
             resp: 2.into(),
             blocked: false.into(),
+            paused: false.into(),
+            touched: Mutex::default(),
             timed: false.into(),
             no_evict: false.into(),
             no_touch: false.into(),

@@ -19,8 +19,11 @@ pub(super) fn bitfield(
     let steps = parse(args, ctx.settings(), ctx.origin())?;
     let end = steps.iter().filter(|step| step.change.is_some());
     let Some(end) = end.map(|step| step.field.end_byte()).max() else {
-        let value = ctx.string(key)?.map(|value| value.to_vec());
-        read(&steps, value.as_deref().unwrap_or_default(), reply);
+        // Read where it lies: it may be large.
+        let mut digits = itoa::Buffer::new();
+        let value = ctx.string(key)?;
+        let bytes = value.as_ref().map_or(&b""[..], |v| v.bytes(&mut digits));
+        read(&steps, bytes, reply);
         return Ok(Effect::None);
     };
     let (found, grown) = with_room(ctx, key, end)?;

@@ -81,7 +81,7 @@ fn describe(client: &ClientInfo, now: UnixMs, out: &mut Vec<u8>) {
         client.subscriptions[Kind::Pattern as usize].load(Relaxed),
         client.subscriptions[Kind::Shard as usize].load(Relaxed),
         client.multi.load(Relaxed),
-        client.watch.load(Relaxed),
+        watching(client),
         command(client),
         names.user,
         client.resp.load(Relaxed),
@@ -114,10 +114,14 @@ pub(super) fn flags(client: &ClientInfo) -> String {
     flag(kind == ClientKind::Primary, 'M');
     flag(kind == ClientKind::PubSub, 'P');
     flag(client.multi.load(Relaxed) >= 0, 'x');
-    flag(client.blocked.load(Relaxed), 'b');
+    flag(
+        client.blocked.load(Relaxed) || client.paused.load(Relaxed),
+        'b',
+    );
     flag(tracking.contains(TrackingFlags::ON), 't');
     flag(tracking.contains(TrackingFlags::BROKEN_REDIRECT), 'R');
     flag(tracking.contains(TrackingFlags::BCAST), 'B');
+    flag(is_touched(client), 'd');
     flag(client.killed.load(Relaxed), 'A');
     flag(client.unix, 'U');
     flag(client.no_evict.load(Relaxed), 'e');
@@ -126,6 +130,20 @@ pub(super) fn flags(client: &ClientInfo) -> String {
         flags.push('N');
     }
     flags
+}
+
+/// Whether its transaction will fail, because a key that it watches was touched.
+fn is_touched(client: &ClientInfo) -> bool {
+    let flag = client.touched.lock();
+    flag.as_ref().is_some_and(|flag| flag.load(Relaxed))
+}
+
+/// How many keys it watches; none any more once one was touched.
+fn watching(client: &ClientInfo) -> usize {
+    match is_touched(client) {
+        true => 0,
+        false => client.watch.load(Relaxed),
+    }
 }
 
 /// The full name of the last command.
