@@ -6,7 +6,8 @@
 //! by name here.
 
 use std::alloc::{GlobalAlloc, Layout};
-use std::ffi::c_int;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::io;
 use tikv_jemalloc_sys as je;
 
 /// The allocator that the binaries install.
@@ -133,6 +134,76 @@ pub fn flush_thread_cache() {
         );
     }
 }
+
+/// An integer that the allocator calls `name`, as it was before `new` took its place.
+///
+/// # Errors
+/// As the allocator gives them: there is no such name, or it is no integer.
+pub fn control(name: &[u8], new: Option<i64>) -> io::Result<i64> {
+    let name = CString::new(name)?;
+    for width in [8, 4, 1] {
+        let (mut old, mut len) = (0i64, width);
+        let mut value = new.unwrap_or(0);
+        let (from, from_len) = match new {
+            Some(_) => ((&raw mut value).cast::<c_void>(), width),
+            None => (std::ptr::null_mut(), 0),
+        };
+        // SAFETY: the name ends with a zero byte; both buffers are as long as is said, and
+        // aligned for any integer. jemalloc refuses lengths that are not the control's own.
+        let code = unsafe {
+            je::mallctl(
+                name.as_ptr(),
+                (&raw mut old).cast(),
+                &mut len,
+                from,
+                from_len,
+            )
+        };
+        match code {
+            0 => return Ok(old),
+            libc::EINVAL => {}
+            code => return Err(io::Error::from_raw_os_error(code)),
+        }
+    }
+    Err(io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// A text that the allocator calls `name`.
+///
+/// # Errors
+/// When there is none of that name.
+pub fn text(name: &[u8]) -> io::Result<String> {
+    // Only names known to be texts: for others the address would be a number.
+    let known = TEXTS.iter().find(|text| text.to_bytes() == name);
+    let name = known.ok_or(io::Error::from_raw_os_error(libc::ENOENT))?;
+    let mut text: *const c_char = std::ptr::null();
+    let mut len = size_of_val(&text);
+    // SAFETY: the name ends with a zero byte, the buffer holds a pointer, and nothing is set.
+    let code = unsafe {
+        je::mallctl(
+            name.as_ptr(),
+            (&raw mut text).cast(),
+            &mut len,
+            std::ptr::null_mut(),
+            0,
+        )
+    };
+    if code != 0 || text.is_null() {
+        return Err(io::Error::from_raw_os_error(code));
+    }
+    // SAFETY: the texts of these names end with a zero byte and live as long as the process.
+    let text = unsafe { CStr::from_ptr(text) };
+    Ok(text.to_string_lossy().into_owned())
+}
+
+const TEXTS: [&CStr; 6] = [
+    c"version",
+    c"config.malloc_conf",
+    c"opt.dss",
+    c"opt.metadata_thp",
+    c"opt.percpu_arena",
+    c"opt.thp",
+];
 
 #[cfg(test)]
 mod tests {

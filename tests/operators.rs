@@ -125,3 +125,44 @@ fn a_dash_may_come_first() {
     let wanted = format!("{:?}", b"5242880");
     assert!(shown.contains(&wanted), "{shown}");
 }
+
+#[test]
+fn all_options_can_be_written_to_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.conf");
+    std::fs::write(&path, "# mine\nhz 20\n").expect("a file");
+    let file = path.to_str().expect("a name");
+    let port = free_port();
+    let start = |more: &[&str]| {
+        let mut args = vec![file.to_owned(), "--port".into(), port.to_string()];
+        args.extend(more.iter().map(|arg| (*arg).to_owned()));
+        let child = Command::new(env!("CARGO_BIN_EXE_lockstep-server"))
+            .args(args)
+            .stdout(Stdio::null())
+            .spawn();
+        let mut client = None;
+        support::eventually("the server to answer", || {
+            client = Client::connect("127.0.0.1", port, PATIENCE).ok();
+            client.is_some()
+        });
+        (child.expect("the server starts"), client.expect("a client"))
+    };
+    let ask = |client: &mut Client| {
+        let answer = client.call(&["CONFIG", "GET", "*"]);
+        format!("{:?}", answer.expect("all options"))
+    };
+    let (mut child, mut client) = start(&["--enable-debug-command", "yes", "--save", ""]);
+    let answer = client.call(&["DEBUG", "CONFIG-REWRITE-FORCE-ALL"]);
+    answer.expect("a rewritten file");
+    let before = ask(&mut client);
+    child.kill().expect("it dies");
+    child.wait().expect("it is gone");
+    let text = std::fs::read_to_string(&path).expect("the file");
+    assert!(text.starts_with("# mine\nhz 20\n"), "{text}");
+    assert!(text.contains("\nmaxmemory-samples 5\n"), "{text}");
+    // Everything that was written is read again, and means the same.
+    let (mut child, mut client) = start(&[]);
+    assert_eq!(ask(&mut client), before);
+    child.kill().expect("it dies");
+    child.wait().expect("it is gone");
+}

@@ -32,6 +32,8 @@ pub struct Aof {
     error: Mutex<Option<String>>,
     pub(super) status: Mutex<AofStatus>,
     pub(super) current_bytes: AtomicU64,
+    /// How long the writer waits before each write, for tests (`DEBUG AOF-FLUSH-SLEEP`).
+    pub pause_us: AtomicU64,
 }
 
 /// Numbers for `INFO persistence`.
@@ -145,6 +147,7 @@ impl Aof {
             fsynced: AtomicU64::new(0),
             events: watch::channel(0).0,
             writing: AtomicBool::new(false),
+            pause_us: AtomicU64::new(0),
             gate: Mutex::new(Gate {
                 mode: Mode::Off,
                 generation: 0,

@@ -176,6 +176,10 @@ impl Writer {
         parts.push(Bytes::from(line));
         let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
         let aof = &self.server.aof;
+        match aof.pause_us.load(Ordering::Relaxed) {
+            0 => {}
+            us => std::thread::sleep(Duration::from_micros(us)),
+        }
         let begun = Instant::now();
         let written = write_all(&file.file, &mut parts);
         observe::note_event(self.server, "aof-write", begun.elapsed());

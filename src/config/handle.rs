@@ -200,9 +200,21 @@ impl ConfigHandle {
     /// # Errors
     /// When there is no file, or it cannot be written; then it is as it was.
     pub fn rewrite(&self) -> Result<(), ConfigError> {
+        self.rewrite_with(false)
+    }
+
+    /// The same with the options that are at their defaults and have no line.
+    ///
+    /// # Errors
+    /// When there is no file, or it cannot be written; then it is as it was.
+    pub fn rewrite_all(&self) -> Result<(), ConfigError> {
+        self.rewrite_with(true)
+    }
+
+    fn rewrite_with(&self, all: bool) -> Result<(), ConfigError> {
         let _changing = self.0.changing.lock();
         let path = self.file().ok_or(ConfigError::NoFile)?;
-        super::rewrite::rewrite_file(path, &self.current())
+        super::rewrite::rewrite_file(path, &self.current(), all)
             .map_err(|error| ConfigError::Rewrite(super::file::reason(&error)))
     }
 

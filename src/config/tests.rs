@@ -468,7 +468,7 @@ fn rewriting_keeps_comments_and_order() {
     )
     .unwrap();
     handle.note("replicaof", &[b"127.0.0.1", b"7"]).unwrap();
-    let text = String::from_utf8(rewritten(old.as_bytes(), &handle.current())).unwrap();
+    let text = String::from_utf8(rewritten(old.as_bytes(), &handle.current(), false)).unwrap();
     let dir = handle.current().dir.display().to_string();
     assert_eq!(
         text,
@@ -542,10 +542,10 @@ proptest! {
             for (name, value) in &settings {
                 set(&handle, &[(*name, value.as_str())]).unwrap();
             }
-            text = rewritten(&text, &handle.current());
+            text = rewritten(&text, &handle.current(), false);
             let again = load_text(&text, None).unwrap().handle;
             prop_assert_eq!(&again.current().values, &handle.current().values);
-            prop_assert_eq!(rewritten(&text, &again.current()), text.clone());
+            prop_assert_eq!(rewritten(&text, &again.current(), false), text.clone());
             prop_assert!(text.starts_with(b"# a comment\n\nport 7\n"));
         }
     }

@@ -79,6 +79,11 @@ impl Scripts {
         self.by_sha.read().get(sha).cloned()
     }
 
+    /// All scripts that are kept.
+    pub fn all(&self) -> Vec<Arc<Script>> {
+        self.by_sha.read().values().cloned().collect()
+    }
+
     /// The script with this text, which is kept.
     ///
     /// # Errors

@@ -1,16 +1,16 @@
 //! `DEBUG`, as far as tests of this server and of client libraries need it.
 
 mod data;
+mod inner;
 mod reload;
 
 use super::digest;
 use crate::config::{ClientMemory, Exposure};
 use crate::execute::SessionContext;
-use crate::keyspace::{DbIndex, EntryRef, Locked, ValueRef, shard_of};
+use crate::keyspace::{DbIndex, EntryRef, Locked, shard_of};
 use crate::number::parse_f64;
 use crate::protocol::{Args, Reply, WireError, errors};
 use crate::time::Duration;
-use crate::values::hash::HashRef;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -41,7 +41,8 @@ pub(super) fn debug(
         }
         (b"reload", _) => reload::reload(context, args, reply)?,
         (b"digest-value", _) => digest_value(context, args, reply),
-        (b"object", 3) => object(context, args.at(2), reply)?,
+        (b"object", 3) => object(context, args.at(2), true, reply)?,
+        (b"object", 4) if args.is(3, "fast") => object(context, args.at(2), false, reply)?,
         (b"set-active-expire", 3) => {
             let on = args.at(2) != b"0";
             context.server.active_expire.store(on, Ordering::Relaxed);
@@ -74,7 +75,7 @@ pub(super) fn debug(
         (b"client-eviction", 2) => client_eviction(context, reply)?,
         (b"assert" | b"panic" | b"oom", 2) => die(Signal::SIGABRT),
         (b"segfault", 2) => die(Signal::SIGSEGV),
-        _ => return Err(wrong_form(args)),
+        (name, _) => inner::run(context, name, args, reply)?,
     }
     Ok(())
 }
@@ -98,20 +99,28 @@ fn digest_value(context: &mut SessionContext<'_>, args: Args<'_>, reply: &mut Re
     }
 }
 
+/// `DEBUG OBJECT key [FAST]`: FAST leaves out what takes long to find.
 fn object(
     context: &mut SessionContext<'_>,
     key: &[u8],
+    with_length: bool,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
     let (db, now) = (context.client.db, context.now);
+    let target = context.server.settings().rdb;
     let line = context.with_everything(|locked| {
         let entry = find(locked, db, key)?;
         let idle = crate::execute::idle_seconds(entry.clock(), now);
+        let mut length = String::new();
+        if with_length {
+            // What DUMP gives, without the type and what follows the value.
+            let payload = crate::rdb::write_payload(entry.value(), target);
+            length = format!("serializedlength:{} ", payload.len().saturating_sub(11));
+        }
         Some(format!(
-            "Value at:{:p} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{idle}",
+            "Value at:{:p} refcount:1 encoding:{} {length}lru:{} lru_seconds_idle:{idle}",
             entry.key().as_ptr(),
             crate::commands::generic::encoding_name(entry),
-            payload_bytes(entry),
             entry.clock(),
         ))
     });
@@ -122,26 +131,6 @@ fn object(
 fn find<'l>(locked: &'l Locked<'static>, db: DbIndex, key: &[u8]) -> Option<EntryRef<'l>> {
     let hash = crate::hash::hash(key);
     locked.shard(db, shard_of(hash)).lookup(hash, key)
-}
-
-/// Bytes of the value as it is stored.
-fn payload_bytes(entry: EntryRef<'_>) -> usize {
-    match entry.value() {
-        ValueRef::Int(n) => itoa::Buffer::new().format(n).len(),
-        ValueRef::Str { bytes, .. } => bytes.len(),
-        ValueRef::Shared(value) => value.len(),
-        ValueRef::HashPacked(bytes) => HashRef::Packed(bytes).mem_bytes(),
-        ValueRef::HashPackedEx(bytes) => HashRef::PackedEx(bytes).mem_bytes(),
-        ValueRef::HashTable(table) => HashRef::Table(table).mem_bytes(),
-        ValueRef::ListPacked(bytes)
-        | ValueRef::SetInts(bytes)
-        | ValueRef::SetPacked(bytes)
-        | ValueRef::SortedSetPacked(bytes) => bytes.len(),
-        ValueRef::List(list) => list.mem_bytes(),
-        ValueRef::SetTable(set) => set.mem_bytes(),
-        ValueRef::SortedSet(set) => set.mem_bytes(),
-        ValueRef::Stream(stream) => stream.mem_bytes(),
-    }
 }
 
 /// Ends the process at once, for those who test what happens then.
@@ -251,12 +240,16 @@ const NOT_ALLOWED: WireError = WireError::fixed(
 const LONGEST_SLEEP: f64 = 3600.0;
 
 const HELP: &[&str] = &[
+    "AOF-FLUSH-SLEEP <microseconds>",
+    "    Wait before each write to the append-only file.",
     "ASSERT, PANIC, OOM, SEGFAULT",
     "    End the process at once, by SIGABRT or SIGSEGV.",
     "CHANGE-REPL-ID",
     "    Draw a new replication id: replicas must resynchronise in full.",
     "CLIENT-EVICTION",
     "    Show how many clients occupy how much memory.",
+    "CONFIG-REWRITE-FORCE-ALL",
+    "    Write all options to the configuration file, those at their defaults as well.",
     "DIGEST",
     "    Show one number for all data, equal on nodes with equal data.",
     "DIGEST-VALUE <key> [<key> ...]",
@@ -265,19 +258,27 @@ const HELP: &[&str] = &[
     "    Answer with this error.",
     "HTSTATS <db> [FULL]",
     "    Show how large a database's tables are.",
+    "HTSTATS-KEY <key> [FULL]",
+    "    Show how large the table of a value is.",
+    "LEAK <string>",
+    "    Lose the memory of a copy of the string.",
     "LISTPACK <key>",
     "    Check that a value is stored as a listpack.",
     "LOG <message>",
     "    Write a line to the server's log.",
-    "OBJECT <key>",
-    "    Show how a value is stored.",
+    "MALLCTL <name> [<integer>]",
+    "    Show or set a number of the allocator's.",
+    "MALLCTL-STR <name>",
+    "    Show a text of the allocator's.",
+    "OBJECT <key> [FAST]",
+    "    Show how a value is stored; FAST without how long its payload is.",
     "PAUSE-CRON <0|1>",
     "    Stop or resume what is done by the clock: expiry, eviction, idle clients.",
     "POPULATE <count> [<prefix> [<size>]]",
     "    Add strings named <prefix>:<number>, unless they are there.",
     "PROTOCOL <type>",
     "    Answer with a value of this type: string, integer, double, bignum, null, array, set,",
-    "    map, push, verbatim, true or false.",
+    "    map, attrib, push, verbatim, true or false.",
     "QUICKLIST <key> [<0|1>]",
     "    Check that a value is stored as a quicklist.",
     "SDSLEN <key>",
@@ -285,10 +286,14 @@ const HELP: &[&str] = &[
     "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
     "    Save the RDB file, forget everything and load the file; MERGE replaces keys that are",
     "    there, NOFLUSH forgets nothing, NOSAVE loads the file that is there.",
+    "SCRIPT <LIST|<sha>>",
+    "    Write the text of all scripts, or of one, to the server's log.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Stop or resume deleting expired keys that nobody asks for.",
     "SLEEP <seconds>",
     "    Stop everything for a while.",
     "STRINGMATCH-TEST",
     "    Match patterns at random, to see that nothing breaks.",
+    "STRUCTSIZE",
+    "    Show how large the structures are that hold keys.",
 ];
