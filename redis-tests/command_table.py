@@ -19,9 +19,9 @@ from resp import Connection, Reply
 PROSE = {b"summary", b"complexity", b"history", b"notes", b"replaced_by"}
 SETS = {b"flags", b"doc_flags"}
 GROUPS = {"bitmap", "generic", "geo", "hash", "hyperloglog", "list", "set", "sorted-set", "stream", "string"}
-# What cannot be compared when called at random: waits for other nodes, takes what DUMP gave, chooses by chance and
-# changes data (SPOP), or shows how a server tests itself.
-NOT_AT_RANDOM = {"wait", "waitaof", "migrate", "restore", "restore-asking", "spop", "pfdebug", "pfselftest",
+# What cannot be compared when called at random: waits for other nodes, chooses by chance and changes data (SPOP), or
+# shows how a server tests itself.
+NOT_AT_RANDOM = {"wait", "waitaof", "migrate", "restore-asking", "spop", "pfdebug", "pfselftest",
                  "object|help", "xinfo|help", "xgroup|help"}
 MASKS = {"ttl": ["near:2"], "pttl": ["near:2000"], "expiretime": ["near:2"], "pexpiretime": ["near:2000"],
          "httl": ["near:2"], "hpttl": ["near:2000"], "hexpiretime": ["near:2"], "hpexpiretime": ["near:2000"],
@@ -160,6 +160,10 @@ VALUES = {
     "type": ["string", "hash", "list", "set", "zset", "stream"],
     "by-pattern": ["w_*", "w_*->f1"],
     "get-pattern": ["#", "w_*", "w_*->f1"],
+    # What Redis 7.0 dumps of a string, a list and a set.
+    "serialized-value": ['\x00À\n\n\x00n\x9fWE\x0e®c»',
+                         '\x12\x01\x02\r\r\x00\x00\x00\x02\x00\x81a\x02\x81b\x02ÿ\n\x00hë\n\x89\x13A»±',
+                         '\x0b\x0c\x02\x00\x00\x00\x02\x00\x00\x00\x01\x00\x02\x00\n\x00oy8±4ë .'],
 }
 BY_TYPE = {
     "integer": {"start": ["0", "1", "-1", "3", "-2", "100"], "value": ["0", "1"], "timeout": ["1"], "": NUMBERS},
@@ -243,13 +247,10 @@ def sequence(tables: list[Table], seed: int, count: int) -> list[tuple[list[byte
     writes = [name for name in names if b"write" in table.flags(name)]
     reads = [name for name in names if name not in writes]
     calls, made = Calls(rng), []
-    for _ in range(count):
-        name = rng.choice(writes if rng.random() < WRITES_AT_RANDOM else reads)
-        doc = table.docs[name]
-        arguments = entry(doc, "arguments")
-        words = name.split("|") + calls.make(entry(doc, "group").text.decode(), arguments.items if arguments else ())
+    chosen = [rng.choice(writes if rng.random() < WRITES_AT_RANDOM else reads) for _ in range(count)]
+    for at_random, name, words in [(True, name, _call(table, calls, name)) for name in chosen] + _uncovered(table, calls, names):
         # A BITCOUNT without its end is Valkey's.
-        if rng.random() < 0.05 and len(words) > 1 and name != "bitcount":
+        if at_random and rng.random() < 0.05 and len(words) > 1 and name != "bitcount":
             at = rng.randrange(1, len(words))
             fate = rng.random()
             # As a timeout, 0 is for ever.
@@ -265,6 +266,41 @@ def sequence(tables: list[Table], seed: int, count: int) -> list[tuple[list[byte
             words, masks = ["COMMAND", rng.choice(["GETKEYS", "GETKEYSANDFLAGS"]), *words], []
         made.append(([word.encode("latin-1") for word in words], masks))
     return made
+
+
+def _call(table: Table, calls: Calls, name: str) -> list[str]:
+    doc = table.docs[name]
+    arguments = entry(doc, "arguments")
+    return name.split("|") + calls.make(entry(doc, "group").text.decode(), arguments.items if arguments else ())
+
+
+def _uncovered(table: Table, calls: Calls, names: list[str]) -> list[tuple[bool, str, list[str]]]:
+    """A call with each token of each command, so that none is left to chance; what no call has is an error."""
+    made = []
+    for name in names:
+        arguments = entry(table.docs[name], "arguments")
+        left = _tokens(arguments.items if arguments else ()) - {SETTLED[b"*"], "*"}
+        for _ in range(1000):
+            if not left:
+                break
+            words = _call(table, calls, name)
+            if left & set(words):
+                left -= set(words)
+                made.append((False, name, words))
+        if left:
+            raise AssertionError(f"no call of {name} has {' '.join(sorted(left))}")
+    return made
+
+
+def _tokens(arguments) -> set[str]:
+    """The tokens of an argument tree, as they are sent."""
+    found = set()
+    for argument in arguments:
+        token = entry(argument, "token")
+        if token is not None:
+            found.add(SETTLED.get(token.text, token.text.decode()))
+        found |= _tokens((entry(argument, "arguments") or Reply("*", None, ())).items)
+    return found
 
 
 def masks_of(table: Table, name: str) -> list[str]:
