@@ -32,6 +32,13 @@ async function soon(what, condition, seconds = 30) {
   }
 }
 
+// What a client is told when the primary dies under it, in the words of each library, and what a new primary without a
+// replica answers: the outcome is unknown, or the command was refused.
+const BROKEN = /connection.*close|socket.*close|reset|refused|max retries|ended|disconnect|EPIPE|no valid master|UNCERTAIN|READONLY|NOREPLICAS|EXECABORT|LOADING/i;
+function broken(error) {
+  return BROKEN.test(`${error.message} ${error.code}`);
+}
+
 const answers = readline.createInterface({ input: process.stdin });
 
 // Has the primary killed and replaced; returns when the group is whole enough to take writes.
@@ -52,4 +59,4 @@ function run(application) {
   );
 }
 
-module.exports = { port, check, equal, sleep, soon, failOver, run };
+module.exports = { port, check, equal, sleep, soon, broken, failOver, run };

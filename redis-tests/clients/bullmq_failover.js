@@ -4,7 +4,7 @@
 // Jobs have ids of the application's, so that adding one again after an unknown outcome is harmless. A job may be *run*
 // twice if its completion was not acknowledged when the primary died, and only then.
 const { Queue, Worker, QueueEvents, FlowProducer } = require('bullmq');
-const { port, check, equal, sleep, soon, failOver, run } = require('./beside.js');
+const { port, check, equal, sleep, soon, broken, failOver, run } = require('./beside.js');
 
 const connection = { host: '127.0.0.1', port, maxRetriesPerRequest: null, retryStrategy: () => 50 };
 const CONCURRENCY = 4;
@@ -46,7 +46,7 @@ async function patiently(attempt) {
     try {
       return await attempt();
     } catch (error) {
-      if (!/closed|reset|max retries|refused|NOREPLICAS|UNCERTAIN/i.test(error.message)) throw error;
+      if (!broken(error)) throw error;
       await sleep(20);
     }
   }

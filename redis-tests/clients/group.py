@@ -159,24 +159,33 @@ class Group:
         """A client of the primary, whichever it is."""
         return redis.Redis(port=self.address.port, decode_responses=True, **options)
 
-    def digests(self) -> set[str]:
-        """One digest for each node; a set of one when their data is equal.
+    def environment(self) -> dict[str, str]:
+        """Tells a program beside it where it is."""
+        return {"LOCKSTEP_PORT": str(self.address.port)}
 
-        A key may expire between two nodes' answers, so the nodes are asked again for a while; what differs, stays different.
-        """
-        nodes = [self.primary, *self.replicas]
-        deadline = time.monotonic() + 10
-        while True:
-            wait_for("the nodes to agree on the offset", lambda: len({n.info()["master_repl_offset"] for n in nodes}) == 1)
-            found = {node.client().execute_command("DEBUG", "DIGEST") for node in nodes}
-            if len(found) == 1 or time.monotonic() > deadline:
-                return found
-            time.sleep(0.1)
+    def digests(self) -> set[str]:
+        """One digest for each node once all are in sync; a set of one when their data is equal."""
+        self.wait_in_sync(2)
+        return digests([self.primary, *self.replicas])
 
     def remove(self) -> None:
         self.address.close()
         for node in [self.primary, *self.replicas]:
             node.remove()
+
+
+def digests(nodes: list) -> set[str]:
+    """One digest for each node; a set of one when their data is equal.
+
+    A key may expire between two nodes' answers, so the nodes are asked again for a while; what differs, stays different.
+    """
+    deadline = time.monotonic() + 10
+    while True:
+        wait_for("the nodes to agree on the offset", lambda: len({n.info()["master_repl_offset"] for n in nodes}) == 1)
+        found = {node.client().execute_command("DEBUG", "DIGEST") for node in nodes}
+        if len(found) == 1 or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
 
 
 def wait_for(what: str, condition, seconds: float = 60) -> None:

@@ -104,11 +104,11 @@ class Group:
 
     NAME = "mymaster"
 
-    def __init__(self, binary: str, policy: str = "demote"):
+    def __init__(self, binary: str, policy: str = "demote", down_after_ms: int = DOWN_AFTER_MS, more: tuple[str, ...] = ()):
         self.nodes: list[Node] = []
         self.sentinels: list[Process] = []
         options = ["min-insync-replicas 1", f"sync-on-timeout {policy}", "appendonly yes", 'save ""',
-                   "enable-debug-command yes"]
+                   "enable-debug-command yes", *more]
         primary = Node(binary, "node", options, [])
         self.nodes.append(primary)
         following = f"replicaof 127.0.0.1 {primary.port}"
@@ -118,7 +118,7 @@ class Group:
         found = peers.binaries()
         for kind in ["redis7", "redis", "valkey"]:
             watch = [f"sentinel monitor {self.NAME} 127.0.0.1 {primary.port} 2",
-                     f"sentinel down-after-milliseconds {self.NAME} {DOWN_AFTER_MS}",
+                     f"sentinel down-after-milliseconds {self.NAME} {down_after_ms}",
                      f"sentinel failover-timeout {self.NAME} 3000"]
             # Debian's is not on every machine.
             binary = str(found.get(kind, found["redis"]))
