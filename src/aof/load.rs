@@ -6,7 +6,7 @@
 //! that is wrong refuses to start, with the file and the offset.
 
 use super::annotation::Annotation;
-use super::manifest::{FileInfo, Manifest, ManifestError};
+use super::manifest::{self, FileInfo, Kind, Manifest, ManifestError};
 use super::piece::{Piece, next_piece};
 use crate::dump_file::{self, Expired};
 use crate::execute::{Applier, ApplyError, LookAhead};
@@ -34,6 +34,17 @@ pub enum LoadError {
     /// There is no append-only file but a snapshot, and that cannot be loaded.
     #[error(transparent)]
     Dump(#[from] dump_file::LoadError),
+    /// There are files, but not the manifest that says which of them count.
+    #[error(
+        "the append-only file's manifest {} is missing, but {found} is there: put the manifest \
+         back, or move the files away to start without their data", path.display()
+    )]
+    NoManifest {
+        /// Where the manifest should be.
+        path: PathBuf,
+        /// A file that it may have named.
+        found: String,
+    },
     /// The manifest is wrong.
     #[error("the append-only file's manifest {}, {error}", path.display())]
     Manifest {
@@ -113,7 +124,9 @@ pub fn load(server: &'static Server, dir: &Path, name: &str) -> Result<Loaded, L
     let path = dir.join(name);
     let text = match std::fs::read(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return without_manifest(dir, path);
+        }
         Err(source) => {
             let doing = "read";
             return Err(LoadError::Io {
@@ -134,6 +147,36 @@ pub fn load(server: &'static Server, dir: &Path, name: &str) -> Result<Loaded, L
     }
     loaded.manifest = manifest;
     Ok(loaded)
+}
+
+/// Nothing is loaded, unless there is data that a manifest should have named: a server that
+/// began without it would sooner or later take its replicas' data away too.
+fn without_manifest(dir: &Path, path: PathBuf) -> Result<Loaded, LoadError> {
+    let prefix = path.file_stem().and_then(|name| name.to_str());
+    let found = match prefix.map(|prefix| manifest::files_like(dir, prefix)) {
+        Some(Ok(found)) => found,
+        Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(LoadError::Io {
+                doing: "list",
+                path: dir.to_owned(),
+                source: error,
+            });
+        }
+        _ => Vec::new(),
+    };
+    let has_bytes = |info: &FileInfo| {
+        std::fs::metadata(dir.join(&info.name)).is_ok_and(|about| about.len() > 0)
+    };
+    // Increments without a base are what a first rewrite leaves that was cut off, files without
+    // a byte what a first start leaves.
+    let base = found.iter().find(|info| info.kind == Kind::Base);
+    match base {
+        Some(info) if found.iter().any(has_bytes) => Err(LoadError::NoManifest {
+            path,
+            found: info.name.clone(),
+        }),
+        _ => Ok(Loaded::default()),
+    }
 }
 
 fn load_file(

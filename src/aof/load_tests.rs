@@ -186,6 +186,44 @@ fn a_file_that_is_named_and_not_there_is_refused() {
     assert!(error.to_string().contains("f0"), "{error}");
 }
 
+#[test]
+fn data_without_a_manifest_is_refused_and_never_overwritten() {
+    let set = command(&["SET", "a", "1"]);
+    let base: (&str, &[u8]) = ("m.1.base.aof", &set);
+    let incr: (&str, &[u8]) = ("m.3.incr.aof", &set);
+    let empty: (&str, &[u8]) = ("m.1.base.aof", b"");
+    for (files, refused) in [
+        (&[base][..], true),
+        (&[base, incr], true),
+        (&[empty, incr], true),
+        (&[("m.7.base.rdb", b"REDIS0011")], true),
+        // What a first start or a first rewrite leaves that was cut off.
+        (&[empty], false),
+        (&[empty, ("m.1.incr.aof", b"")], false),
+        (&[incr, ("temp-rewriteaof-bg-1.aof", &set)], false),
+        // Somebody else's.
+        (&[("other.1.base.aof", &set), ("m.x.base.aof", &set)], false),
+    ] {
+        let dir = TempDir::new().expect("a folder");
+        for (name, bytes) in files {
+            std::fs::write(dir.path().join(name), bytes).expect("written");
+        }
+        let loaded = load(server(b"yes"), dir.path(), "m.manifest");
+        match loaded {
+            Ok(loaded) => assert!(!refused && loaded.manifest == Manifest::default()),
+            Err(LoadError::NoManifest { .. }) if refused => {}
+            Err(error) => panic!("{files:?}: {error}"),
+        }
+        let next = Manifest::default().beyond_files(dir.path(), "m");
+        let next = next.expect("listed");
+        for name in [next.next_base("m", true).name, next.next_incr("m").name] {
+            assert!(!dir.path().join(&name).exists(), "{name} in {files:?}");
+        }
+        let named_like_data = files.iter().any(|(name, _)| *name == "m.3.incr.aof");
+        assert_eq!(next.next_incr("m").seq == 4, named_like_data);
+    }
+}
+
 /// A file without a checksum: its last eight bytes are zero.
 fn rdb(body: &[u8]) -> Vec<u8> {
     [b"REDIS0011", body, b"\xff\0\0\0\0\0\0\0\0"].concat()

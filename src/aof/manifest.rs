@@ -16,7 +16,7 @@ use crate::protocol::split_quoted;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a file is to the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,18 +193,80 @@ impl Manifest {
         }
     }
 
+    /// The same, with numbers beyond those of all files in `dir` that have such names: where
+    /// there was no manifest they may be data that nobody must overwrite.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn beyond_files(&self, dir: &Path, prefix: &str) -> io::Result<Manifest> {
+        let mut beyond = self.clone();
+        for info in files_like(dir, prefix)? {
+            match info.kind {
+                Kind::Incr => beyond.incr_seq = beyond.incr_seq.max(info.seq),
+                _ => beyond.base_seq = beyond.base_seq.max(info.seq),
+            }
+        }
+        Ok(beyond)
+    }
+
     /// Writes the manifest to `dir/name`, replacing what is there in one step.
     ///
     /// # Errors
     /// As the file system says; the old manifest is then still there.
     pub fn persist(&self, dir: &Path, name: &str) -> io::Result<()> {
-        let temporary = dir.join(format!("temp-{name}"));
-        let mut file = File::create(&temporary)?;
-        file.write_all(self.text().as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, dir.join(name))?;
-        sync_dir(dir)
+        self.prepare(dir, name)?;
+        commit(dir, name)
     }
+
+    /// The first half of [`Manifest::persist`]: all that takes long. [`commit`] is the other.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn prepare(&self, dir: &Path, name: &str) -> io::Result<()> {
+        let mut file = File::create(temporary(dir, name))?;
+        file.write_all(self.text().as_bytes())?;
+        file.sync_all()
+    }
+}
+
+/// Puts the manifest in place that was prepared.
+///
+/// # Errors
+/// As the file system says.
+pub fn commit(dir: &Path, name: &str) -> io::Result<()> {
+    std::fs::rename(temporary(dir, name), dir.join(name))?;
+    sync_dir(dir)
+}
+
+fn temporary(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("temp-{name}"))
+}
+
+/// The files in `dir` that are named like bases and increments of this family.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn files_like(dir: &Path, prefix: &str) -> io::Result<Vec<FileInfo>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let parsed = name.to_str().and_then(|name| {
+            let rest = name.strip_prefix(prefix)?.strip_prefix('.')?;
+            let (seq, ending) = rest.split_once('.')?;
+            let kind = match ending {
+                "base.rdb" | "base.aof" => Kind::Base,
+                "incr.aof" => Kind::Incr,
+                _ => return None,
+            };
+            Some(FileInfo {
+                name: name.to_owned(),
+                seq: seq.parse().ok()?,
+                kind,
+            })
+        });
+        found.extend(parsed);
+    }
+    Ok(found)
 }
 
 /// Makes what was created, renamed or deleted in a folder permanent.

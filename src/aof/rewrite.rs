@@ -10,7 +10,7 @@
 //! increment is named by no manifest before the new base is.
 
 use super::handle::{Files, Mode};
-use super::manifest::{FileInfo, Kind, Manifest, sync_dir};
+use super::manifest::{self, FileInfo, Kind, Manifest, sync_dir};
 use crate::dump_file;
 use crate::server::Server;
 use crate::snapshot::{self, Chunks, Form};
@@ -219,11 +219,8 @@ fn adopt(
     if !writes {
         read_manifest(&mut files).map_err(failed)?;
     }
-    let base = files.manifest.next_base(&files.prefix, as_rdb);
-    std::fs::rename(temporary, files.path(&base)).map_err(failed)?;
     let before = files.manifest.clone();
-    files.manifest.replace_base(base, first);
-    if let Err(error) = files.persist() {
+    if let Err(error) = put_in_place(&mut files, temporary, as_rdb, first) {
         files.manifest = before;
         return Err(failed(error));
     }
@@ -243,6 +240,26 @@ fn adopt(
         server.aof.wake();
     }
     Ok(())
+}
+
+/// A base without a manifest is refused at a start, so that between the two nothing happens
+/// that takes long.
+fn put_in_place(
+    files: &mut Files,
+    temporary: &Path,
+    as_rdb: bool,
+    first: Option<FileInfo>,
+) -> io::Result<()> {
+    if files.manifest == Manifest::default() {
+        files.manifest = files.manifest.beyond_files(&files.dir, &files.prefix)?;
+    }
+    let base = files.manifest.next_base(&files.prefix, as_rdb);
+    let path = files.path(&base);
+    files.manifest.replace_base(base, first);
+    let name = files.manifest_name();
+    files.manifest.prepare(&files.dir, &name)?;
+    std::fs::rename(temporary, path)?;
+    manifest::commit(&files.dir, &name)
 }
 
 fn delete_history(files: &mut Files) -> io::Result<()> {
@@ -287,6 +304,7 @@ pub(super) fn prepare_files(files: &mut Files) -> io::Result<FileInfo> {
     }
     let mut changed = false;
     if files.manifest == Manifest::default() {
+        files.manifest = files.manifest.beyond_files(&files.dir, &files.prefix)?;
         let base = files.manifest.next_base(&files.prefix, false);
         File::create(files.path(&base))?.sync_all()?;
         files.manifest.replace_base(base, None);
@@ -311,14 +329,10 @@ pub(super) fn prepare_files(files: &mut Files) -> io::Result<FileInfo> {
 }
 
 /// Before version 7 Redis kept one file beside the RDB file: it becomes the base.
-pub(super) fn adopt_single_file(
-    server: &'static Server,
-    dir: &Path,
-    manifest: &str,
-) -> io::Result<()> {
+pub(super) fn adopt_single_file(server: &'static Server, dir: &Path, name: &str) -> io::Result<()> {
     let config = server.config.current();
     let single = config.dir.join(&config.appendfilename);
-    if dir.join(manifest).exists() || !single.is_file() {
+    if dir.join(name).exists() || !single.is_file() {
         return Ok(());
     }
     let mut taken = Manifest::default();
@@ -331,7 +345,7 @@ pub(super) fn adopt_single_file(
         None,
     );
     // The manifest first: until the file follows, a start fails rather than finds nothing.
-    taken.persist(dir, manifest)?;
+    taken.persist(dir, name)?;
     std::fs::rename(&single, dir.join(&config.appendfilename))?;
     sync_dir(dir)?;
     tracing::info!(file = %single.display(), "an append-only file of an old version was taken over");

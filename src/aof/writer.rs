@@ -306,7 +306,12 @@ impl Writer {
         if switch.fresh {
             rewrite::read_manifest(&mut files)?;
         }
-        let info = files.manifest.next_incr(&files.prefix);
+        let info = if switch.fresh {
+            let beyond = files.manifest.beyond_files(&files.dir, &files.prefix)?;
+            beyond.next_incr(&files.prefix)
+        } else {
+            files.manifest.next_incr(&files.prefix)
+        };
         let mut file = OpenOptions::new()
             .create(true)
             .write(true)
