@@ -44,7 +44,7 @@ pub use hash_cache::HashCache;
 pub use look_ahead::LookAhead;
 pub use populate::add_strings;
 pub use run::{Done, Scratch, expire_due};
-pub use script::{ScriptRules, ScriptRun, mentions_other_databases};
+pub use script::{Reach, ScriptRules, ScriptRun, mentions_other_databases};
 pub use session::{After, BlockOn, SessionContext};
 pub use transaction::{Transaction, exec};
 pub use view::StringRef;

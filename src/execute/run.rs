@@ -172,6 +172,23 @@ pub(super) fn places(
     }
 }
 
+/// Locks the shards of some keys; `places` is empty, before and afterwards.
+pub(super) fn lock_keys(
+    keyspace: &'static Keyspace,
+    db: DbIndex,
+    keys: Args<'_>,
+    places: &mut Vec<(DbIndex, usize)>,
+) -> Locked<'static> {
+    let shard = |key: &[u8]| shard_of(crate::hash::hash(key));
+    if keys.len() == 1 {
+        return Locked::one(keyspace, db, shard(keys.at(0)));
+    }
+    places.extend(keys.iter().map(|key| (db, shard(key))));
+    let locked = Locked::several(keyspace, places);
+    places.clear();
+    locked
+}
+
 /// Runs a read on locked shards.
 #[inline]
 pub(super) fn read(

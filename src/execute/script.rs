@@ -1,9 +1,9 @@
 //! The commands of a script: executed under locks that were taken before the first of them,
 //! with all effects in the log as one.
 //!
-//! A script names its keys, but may touch others, so that a whole database is locked for it;
-//! every database if its text mentions another one, or if it runs inside `EXEC` which has
-//! locked what it needs already. A [`ScriptRun`] owns all that its commands need: the Lua
+//! A script names its keys, but may touch others, so that a whole database is locked for it
+//! unless its text proves that it does not; every database if its text mentions another one.
+//! Inside `EXEC` what it needs is locked already. A [`ScriptRun`] owns all that its commands need: the Lua
 //! functions that call it live as long as the interpreter and can borrow nothing.
 //!
 //! What must stay true: only the shards of keys that were touched are stamped with the
@@ -27,7 +27,6 @@ use crate::server::{CommandClock, CommandCounts, Server};
 use crate::time::UnixMs;
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// What a script may do, by its flags and by the command that runs it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,6 +38,17 @@ pub struct ScriptRules {
     pub allow_oom: bool,
     /// The script has a shebang line: what it may do was settled before it began.
     pub declared: bool,
+}
+
+/// What a script may touch, and what is locked for it.
+#[derive(Clone, Copy)]
+pub enum Reach<'a> {
+    /// These keys.
+    Keys(Args<'a>),
+    /// The client's database.
+    Database,
+    /// Every database.
+    Everything,
 }
 
 /// Buffers that the next script of the thread uses again. Empty.
@@ -74,6 +84,8 @@ pub struct ScriptRun {
     inside_exec: bool,
     /// Whether every database is locked.
     everything: bool,
+    /// Whether only the shards of the script's keys are locked.
+    only_keys: bool,
     /// Whether a command has written.
     wrote: bool,
     /// The offset of the libraries, at most.
@@ -90,21 +102,19 @@ impl ScriptRun {
         context: &mut SessionContext<'_>,
         client: Client,
         rules: ScriptRules,
-        everything: bool,
+        reach: Reach<'_>,
         counts: Arc<CommandCounts>,
     ) -> ScriptRun {
         let server = context.server;
         let db = context.client.db;
         let held = context.held.take();
         let inside_exec = held.is_some();
-        let locked = held.unwrap_or_else(|| {
-            if everything {
-                Locked::everything(&server.keyspace)
-            } else {
-                Locked::database(&server.keyspace, db)
-            }
+        let mut spare = SPARE.take();
+        let locked = held.unwrap_or_else(|| match reach {
+            Reach::Everything => Locked::everything(&server.keyspace),
+            Reach::Database => Locked::database(&server.keyspace, db),
+            Reach::Keys(keys) => run::lock_keys(&server.keyspace, db, keys, &mut spare.touched),
         });
-        let spare = SPARE.take();
         let mut run = ScriptRun {
             server,
             rules,
@@ -120,7 +130,8 @@ impl ScriptRun {
             counts,
             touched: spare.touched,
             inside_exec,
-            everything: everything || inside_exec,
+            everything: inside_exec || matches!(reach, Reach::Everything),
+            only_keys: !inside_exec && matches!(reach, Reach::Keys(_)),
             wrote: false,
             loaded_at: 0,
             reader: events::reader(context.client),
@@ -214,13 +225,14 @@ impl ScriptRun {
         }
         self.gates(spec)?;
         self.lock_more(spec)?;
-        run::places(
-            &self.server.keyspace,
-            spec,
-            args,
-            self.db,
-            &mut self.touched,
-        );
+        let before = self.touched.len();
+        let (keyspace, touched) = (&self.server.keyspace, &mut self.touched);
+        run::places(keyspace, spec, args, self.db, touched);
+        let mut new = touched[before..].iter();
+        if self.only_keys && !new.all(|(db, shard)| self.locked.holds(*db, *shard)) {
+            touched.truncate(before);
+            return Err(texts::OTHER_KEY);
+        }
         self.out.truncate(0);
         let result = self.execute(command, args, resp3);
         if result.is_err() {
@@ -305,10 +317,6 @@ impl ScriptRun {
                 }
                 if self.scratch.effects.commands() != before {
                     self.wrote = true;
-                    self.server
-                        .scripts
-                        .has_written
-                        .store(true, Ordering::Release);
                 }
                 Ok(())
             }
@@ -374,6 +382,9 @@ mod texts {
         WireError::fixed("ERR This Redis command is not allowed from script");
     pub const READ_ONLY_SCRIPT: WireError =
         WireError::fixed("ERR Write commands are not allowed from read-only scripts.");
+    /// Cannot happen as long as the texts of scripts are read aright.
+    pub const OTHER_KEY: WireError =
+        WireError::fixed("ERR This script touches a key that its text does not show");
     pub const OTHER_DATABASE: WireError = WireError::fixed(
         "ERR This script uses another database; write the command's name out in its text",
     );

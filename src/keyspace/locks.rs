@@ -92,7 +92,15 @@ impl<'k> Locked<'k> {
 
     /// Locks a whole database.
     pub fn database(keyspace: &'k Keyspace, db: DbIndex) -> Self {
-        Self::several(keyspace, &mut (0..SHARDS).map(|s| (db, s)).collect())
+        let database = keyspace.database(db);
+        let guard = |shard: usize| Guard {
+            db,
+            shard: shard as u32,
+            lock: database.shard(shard).lock(),
+        };
+        Locked {
+            guards: (0..SHARDS).map(guard).collect(),
+        }
     }
 
     /// Locks every shard of every database.

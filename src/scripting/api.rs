@@ -18,6 +18,7 @@ pub fn redis(lua: &Lua, current: &Rc<Current>, kind: Kind) -> Result<Table> {
         let call = lua.create_function(move |lua, args: MultiValue| {
             let _unlimited = Limit::lifted(lua);
             let result = call(lua, &current, args);
+            current.note_write();
             match result {
                 Ok(value) => Ok(value),
                 Err(CallError::Lua(error)) => Err(error),

@@ -1,5 +1,6 @@
 //! The texts of scripts, by their SHA-1.
 
+use super::reach::touches_only_its_keys;
 use super::sandbox::{Kind, RunningFunction};
 use super::shebang::Shebang;
 use crate::execute::Gates;
@@ -24,6 +25,8 @@ pub struct Script {
     pub shebang: Shebang,
     /// Whether it mentions commands that reach other databases.
     pub everything: bool,
+    /// Whether it touches no keys but those it is given.
+    pub only_its_keys: bool,
 }
 
 impl Script {
@@ -61,7 +64,7 @@ pub struct Scripts {
     pub function_bytes: AtomicU64,
     /// Set by `SCRIPT KILL` or `FUNCTION KILL` for the script that runs.
     pub kill: AtomicBool,
-    /// Whether the script that runs has written.
+    /// Whether a slow script has written.
     pub has_written: AtomicBool,
     /// How many scripts have been running for longer than `busy-reply-threshold`.
     slow: AtomicUsize,
@@ -97,6 +100,7 @@ impl Scripts {
             sha,
             shebang: Shebang::of_script(body)?,
             everything: crate::execute::mentions_other_databases(body),
+            only_its_keys: touches_only_its_keys(body),
             body: body.into(),
         });
         self.bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
@@ -126,7 +130,6 @@ impl Scripts {
 
     /// Says that a script begins.
     pub fn begins(&self) {
-        self.has_written.store(false, Ordering::Release);
         self.running.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -150,6 +153,7 @@ impl Scripts {
         }
         if was_slow.is_some() && self.slow.fetch_sub(1, Ordering::AcqRel) == 1 {
             gates.set(Gates::BUSY, false);
+            self.has_written.store(false, Ordering::Release);
             self.kill.store(false, Ordering::Release);
         }
     }
@@ -223,9 +227,9 @@ pub fn parse_sha(text: &[u8]) -> Option<Sha> {
     if text.len() != 2 * sha.len() {
         return None;
     }
-    for (byte, digits) in sha.iter_mut().zip(text.chunks(2)) {
-        let digits = std::str::from_utf8(digits).ok()?;
-        *byte = u8::from_str_radix(digits, 16).ok()?;
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    for (byte, digits) in sha.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = digit(digits[0])? << 4 | digit(digits[1])?;
     }
     Some(sha)
 }

@@ -7,7 +7,7 @@ use super::errors::{ScriptError, text_of_syntax};
 use super::library::functions_of;
 use super::sandbox::{Kind, Sandbox};
 use super::shebang::{ScriptFlags, Shebang};
-use crate::execute::{Gates, ScriptRules, ScriptRun, SessionContext};
+use crate::execute::{Gates, Reach, ScriptRules, ScriptRun, SessionContext};
 use crate::keyspace::{FunctionInfo, Library};
 use crate::net::Client;
 use crate::protocol::{Args, Reply, WireError, errors};
@@ -47,13 +47,6 @@ impl Program {
         }
     }
 
-    fn locks_everything(&self) -> bool {
-        match self {
-            Program::Script(script) => script.everything,
-            Program::Function(library, _) => library.everything,
-        }
-    }
-
     /// By what name errors call it.
     fn name(&self) -> String {
         match self {
@@ -81,6 +74,18 @@ pub struct Call<'a> {
     pub args: Args<'a>,
     /// Whether a command ending in `_RO` runs it.
     pub read_only: bool,
+}
+
+impl<'a> Call<'a> {
+    /// What must be locked for it.
+    fn reach(&self) -> Reach<'a> {
+        match &self.program {
+            Program::Script(script) if script.everything => Reach::Everything,
+            Program::Script(script) if script.only_its_keys => Reach::Keys(self.keys),
+            Program::Function(library, _) if library.everything => Reach::Everything,
+            _ => Reach::Database,
+        }
+    }
 }
 
 /// A library in an interpreter: its functions in the order of [`Library::functions`].
@@ -174,10 +179,9 @@ impl Engine {
         };
         let rules = rules(context, call)?;
         let (keys, args) = self.arguments(call).map_err(|error| internal(&error))?;
-        let everything = call.program.locks_everything();
         let client = Client::new(Arc::clone(&context.client.info), true);
         let counts = Arc::clone(&self.counts);
-        let mut run = ScriptRun::begin(context, client, rules, everything, counts);
+        let mut run = ScriptRun::begin(context, client, rules, call.reach(), counts);
         let current = &self.sandbox.current;
         let outcome = match &call.program {
             Program::Script(_) => {

@@ -3,8 +3,8 @@
 //! Each worker has one interpreter for scripts and one for functions ([`engine`]), made when
 //! the first comes. The texts are the server's ([`cache`], `keyspace::Functions`), compiled by
 //! each interpreter that needs them. `sandbox` makes interpreters, `library` and `register`
-//! read libraries. `api` holds
-//! the functions of the table `redis`, `convert` the way between replies and Lua values;
+//! read libraries; `reach` says which
+//! keys a script can touch. `api` holds the functions of the table `redis`, `convert` the way between replies and Lua values;
 //! `json`, `msgpack`, `structs` and `bits` are the libraries that Redis gives its scripts.
 //!
 //! What must stay true: a script leaves nothing behind in the interpreter that another one
@@ -19,6 +19,7 @@ mod errors;
 mod json;
 mod library;
 mod msgpack;
+mod reach;
 mod register;
 mod sandbox;
 mod shebang;

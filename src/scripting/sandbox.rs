@@ -96,6 +96,22 @@ impl Current {
         self.killed.get()
     }
 
+    fn has_written(&self) -> bool {
+        self.run.borrow().as_ref().is_some_and(ScriptRun::wrote)
+    }
+
+    /// Lets `SCRIPT KILL` know when the script is slow and has written. The others are not
+    /// asked for, and several may run at a time.
+    pub fn note_write(&self) {
+        if self.slow.get()
+            && let Some(run) = self.run.borrow().as_ref()
+            && run.wrote()
+        {
+            let has_written = &run.server.scripts.has_written;
+            has_written.store(true, Ordering::Release);
+        }
+    }
+
     /// Looks, now and then, whether the script should end, and lets the thread's other tasks
     /// run when it takes long.
     fn watch(&self) -> mlua::Result<VmState> {
@@ -121,6 +137,7 @@ impl Current {
         if !self.slow.get() && threshold > 0 && took >= Duration::from_millis(threshold) {
             self.slow.set(true);
             let function = self.function.borrow_mut().take();
+            self.note_write();
             server.scripts.becomes_slow(function, &server.gates);
             tracing::warn!(
                 milliseconds = took.as_millis() as u64,
@@ -129,7 +146,9 @@ impl Current {
         }
         crate::net::let_others_run();
         self.last_turn.set(Instant::now());
-        if self.killed.get() || self.slow.get() && server.scripts.kill.load(Ordering::Acquire) {
+        let ordered = self.slow.get() && server.scripts.kill.load(Ordering::Acquire);
+        // What has begun to write goes on, whatever was ordered before it did.
+        if self.killed.get() || ordered && !self.has_written() {
             self.killed.set(true);
             return Err(mlua::Error::external(Killed));
         }
