@@ -4,6 +4,7 @@
 //! `command_log`, `module`, `shutdown`, and the small ones in `odds`. `process` reads what the operating
 //! system knows of this process.
 
+mod acl;
 mod command_log;
 mod config;
 mod debug;
@@ -169,6 +170,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     },
     memory::COMMAND,
     module::COMMAND,
+    acl::COMMAND,
     command_log::SLOWLOG,
     command_log::COMMANDLOG,
     latency::COMMAND,
