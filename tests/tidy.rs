@@ -73,7 +73,7 @@ const FORBIDDEN: [(&str, &[&str], &[&str]); 9] = [
             "bench/",
             "commands/server/debug/mod.rs",
             "group/",
-            "snapshot/tests.rs",
+            "snapshot/",
         ],
     ),
     (

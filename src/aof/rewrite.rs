@@ -13,7 +13,7 @@ use super::handle::{Files, Mode};
 use super::manifest::{self, FileInfo, Kind, Manifest, sync_dir};
 use crate::dump_file;
 use crate::server::Server;
-use crate::snapshot::{self, Chunks, Form};
+use crate::snapshot::{self, Chunks, Form, Pace};
 use crate::time::{Duration, Instant};
 use std::fs::File;
 use std::io::{self, Write};
@@ -132,6 +132,7 @@ fn ended(server: &'static Server, fresh: bool, result: Result<(), String>, begun
 }
 
 fn once(server: &'static Server, fresh: bool) -> Result<(), String> {
+    snapshot::step_back();
     let failed = |doing: &'static str| move |error: io::Error| format!("{doing}: {error}");
     // Only waits, for its turn and for chunks.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -147,6 +148,7 @@ fn once(server: &'static Server, fresh: bool) -> Result<(), String> {
         server,
         "append-only file",
         form,
+        Pace::Behind,
         |instant| server.aof.divide(server, instant, fresh),
     ));
     server.aof.wake();

@@ -6,7 +6,7 @@ use crate::rdb::{
     put_string,
 };
 use crate::server::{COMPATIBLE_VERSION, Server};
-use crate::snapshot::{self, Chunks, Form, RdbForm};
+use crate::snapshot::{self, Chunks, Form, Pace, RdbForm};
 use crate::time;
 use nix::unistd::Pid;
 use std::fs::File;
@@ -66,6 +66,7 @@ pub fn form(server: &Server, aof_base: bool) -> RdbForm {
 
 /// Makes the file anew; gives the number of changes that it holds.
 pub(super) fn save(server: &'static Server, cancelled: &AtomicBool) -> Result<u64, SaveError> {
+    snapshot::step_back();
     let config = server.config.current();
     let path = config.dir.join(&config.dbfilename);
     let temporary = config.dir.join(format!("temp-{}.rdb", std::process::id()));
@@ -75,9 +76,13 @@ pub(super) fn save(server: &'static Server, cancelled: &AtomicBool) -> Result<u6
         .build()
         .map_err(|error| format!("waiting: {error}"))?;
     let form = Form::Rdb(Box::new(form(server, false)));
-    let (changes, chunks) = runtime.block_on(snapshot::begin_with(server, "saving", form, |_| {
-        server.stats.changes.load(Ordering::Relaxed)
-    }));
+    let (changes, chunks) = runtime.block_on(snapshot::begin_with(
+        server,
+        "saving",
+        form,
+        Pace::Behind,
+        |_| server.stats.changes.load(Ordering::Relaxed),
+    ));
     let written = write(&temporary, chunks, cancelled)
         .and_then(|()| put_in_place(&temporary, &path).map_err(SaveError::Failed));
     if written.is_err() {

@@ -57,9 +57,51 @@ pub fn needed_version(entry: EntryRef<'_>, form: &KeyForm) -> u32 {
     Object::new(entry.value(), form.target).version()
 }
 
+/// What is left to do for a key.
+pub enum Rest {
+    /// Nothing.
+    Nothing,
+    /// This large string comes next, to be written as RDB has strings.
+    Text(Arc<Vec<u8>>),
+    /// What stands from here on is a string to be compressed with `put_compressed`.
+    Compress(usize),
+}
+
 /// Appends a key and its value; of a large string that can be shared, only what stands before
 /// it, and the string is given to the caller.
 pub fn put_key(out: &mut Vec<u8>, entry: EntryRef<'_>, form: &KeyForm) -> Option<Arc<Vec<u8>>> {
+    let object = put_before_value(out, entry, form);
+    match entry.value() {
+        ValueRef::Shared(text) => Some(Arc::clone(text)),
+        _ => {
+            object.write(out);
+            None
+        }
+    }
+}
+
+/// Appends a key and its value as [`put_key`] does, but compresses nothing that can be
+/// compressed later, when nobody waits.
+pub fn put_key_quickly(out: &mut Vec<u8>, entry: EntryRef<'_>, form: &KeyForm) -> Rest {
+    let object = put_before_value(out, entry, form);
+    if let ValueRef::Shared(text) = entry.value() {
+        return Rest::Text(Arc::clone(text));
+    }
+    let later = object.uncompressed().filter(|_| form.target.compress);
+    let Some(later) = later else {
+        object.write(out);
+        return Rest::Nothing;
+    };
+    let from = out.len();
+    later.write(out);
+    match out.len() - from > WORTH_COMPRESSING {
+        true => Rest::Compress(from),
+        false => Rest::Nothing,
+    }
+}
+
+/// Appends what stands before a value.
+fn put_before_value<'a>(out: &mut Vec<u8>, entry: EntryRef<'a>, form: &KeyForm) -> Object<'a> {
     if let Some(at) = entry.expiry() {
         out.push(codes::EXPIRY_MS);
         out.extend_from_slice(&at.to_le_bytes());
@@ -78,13 +120,7 @@ pub fn put_key(out: &mut Vec<u8>, entry: EntryRef<'_>, form: &KeyForm) -> Option
     let object = Object::new(entry.value(), form.target);
     out.push(object.kind());
     put_string(out, entry.key(), false);
-    match entry.value() {
-        ValueRef::Shared(text) => Some(Arc::clone(text)),
-        _ => {
-            object.write(out);
-            None
-        }
-    }
+    object
 }
 
 /// Appends the end of a file whose checksum so far is `sum`; `None` for a file without one.
@@ -96,3 +132,6 @@ pub fn put_end(out: &mut Vec<u8>, sum: Option<Checksum>) {
     });
     out.extend_from_slice(&sum.to_le_bytes());
 }
+
+/// Bytes of a string and its length that compressing may make fewer.
+const WORTH_COMPRESSING: usize = 21;

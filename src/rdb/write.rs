@@ -70,6 +70,24 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// The same, with its strings as they are; for what is one string alone, which
+    /// [`put_compressed`] compresses afterwards.
+    pub fn uncompressed(self) -> Option<Self> {
+        let one = matches!(
+            self.kind,
+            codes::STRING
+                | codes::HASH_LISTPACK
+                | codes::SET_INTSET
+                | codes::SET_LISTPACK
+                | codes::ZSET_LISTPACK
+        );
+        let target = Target {
+            compress: false,
+            ..self.target
+        };
+        one.then_some(Object { target, ..self })
+    }
+
     /// The byte that announces it.
     pub fn kind(&self) -> u8 {
         self.kind
@@ -282,6 +300,22 @@ pub fn put_string(out: &mut Vec<u8>, text: &[u8], compress: bool) {
     out.extend_from_slice(text);
 }
 
+/// Appends a string that [`put_string`] has written as it is, compressed if that helps.
+pub fn put_compressed(out: &mut Vec<u8>, written: &[u8]) {
+    let length_bytes = match written.first() {
+        Some(0..0x40) => 1,
+        Some(0x40..0x80) => 2,
+        Some(0x80) => 5,
+        Some(0x81) => 9,
+        // An integer.
+        _ => return out.extend_from_slice(written),
+    };
+    match written.get(length_bytes..) {
+        Some(text) => put_string(out, text, true),
+        None => out.extend_from_slice(written),
+    }
+}
+
 /// Appends an integer, if it is one of at most 32 bits.
 fn put_int(out: &mut Vec<u8>, n: i64) -> bool {
     if let Ok(n) = i8::try_from(n) {
@@ -397,3 +431,30 @@ const SPECIAL: u8 = 0xc0;
 const LONGEST_INT: usize = 11;
 /// The count in front of a packed hash or set.
 const PACKED_HEADER: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is compressed later is what it would have been at once.
+    #[test]
+    fn strings_can_be_compressed_afterwards() {
+        let lengths = [0, 1, 11, 12, 20, 21, 63, 64, 300, 16_383, 16_384, 70_000];
+        let noise = |i: usize| (crate::hash::hash(&i.to_le_bytes()) & 0xff) as u8;
+        let texts = lengths.into_iter().flat_map(|n| {
+            [
+                vec![b'x'; n],
+                vec![b'7'; n],
+                (0..n).map(noise).collect(),
+                (0..n).map(|i| noise(i % 40)).collect(),
+            ]
+        });
+        for text in texts.chain([b"-129".to_vec(), b"70000".to_vec()]) {
+            let (mut at_once, mut plain, mut later) = (Vec::new(), Vec::new(), Vec::new());
+            put_string(&mut at_once, &text, true);
+            put_string(&mut plain, &text, false);
+            put_compressed(&mut later, &plain);
+            assert!(later == at_once, "{} bytes", text.len());
+        }
+    }
+}

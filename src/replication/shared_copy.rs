@@ -11,7 +11,7 @@
 use super::Role;
 use super::primary::Cursor;
 use crate::server::Server;
-use crate::snapshot::{self, Chunks, Form};
+use crate::snapshot::{self, Chunks, Form, Pace};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
@@ -79,7 +79,7 @@ pub(super) async fn begin(server: &'static Server, kind: Kind, form: Form) -> Op
 }
 
 async fn lead(server: &'static Server, kind: Kind, form: Form) {
-    let begun = snapshot::begin_with(server, "full resync", form, |instant| {
+    let begun = snapshot::begin_with(server, "full resync", form, Pace::Abreast, |instant| {
         // Whoever comes from here on waits for another.
         let waiting = server.replication.sharing.take(kind);
         let offset = instant.offset;

@@ -3,8 +3,11 @@
 use super::sink::Piece;
 use super::walker::Instant;
 use crate::keyspace::{DbIndex, EntryRef, Libraries};
-use crate::rdb::{KeyForm, needed_version, put_function, put_head, put_key, put_select};
+use crate::rdb::{
+    KeyForm, Rest, needed_version, put_function, put_head, put_key_quickly, put_select,
+};
 use bytes::Bytes;
+use std::ops::Range;
 
 /// How an RDB file is made.
 #[derive(Clone)]
@@ -27,6 +30,8 @@ pub(super) struct Binary {
     done: Vec<Piece>,
     done_bytes: usize,
     current: Vec<u8>,
+    /// The strings in `current` that are compressed later, ascending.
+    plain: Vec<Range<usize>>,
     selected: Option<DbIndex>,
     fault: Option<String>,
 }
@@ -38,6 +43,7 @@ impl Binary {
             done: Vec::new(),
             done_bytes: 0,
             current: Vec::new(),
+            plain: Vec::new(),
             selected: None,
             fault: None,
         }
@@ -101,12 +107,18 @@ impl Binary {
             self.selected = Some(db);
             put_select(&mut self.current, db);
         }
-        if let Some(text) = put_key(&mut self.current, entry, &self.form.keys) {
-            // Compressed and copied later, by the thread that sends, under no lock.
-            self.cut();
-            self.done_bytes += text.len();
-            self.done.push(Piece::Text(text));
-        } else if self.current.len() >= CHUNK {
+        // What is large is copied, and what can be is compressed, by the thread that sends,
+        // under no lock.
+        match put_key_quickly(&mut self.current, entry, &self.form.keys) {
+            Rest::Nothing => {}
+            Rest::Compress(from) => self.plain.push(from..self.current.len()),
+            Rest::Text(text) => {
+                self.cut();
+                self.done_bytes += text.len();
+                self.done.push(Piece::Text(text));
+            }
+        }
+        if self.current.len() >= CHUNK {
             self.cut();
         }
     }
@@ -116,7 +128,11 @@ impl Binary {
             let room = Vec::with_capacity(CHUNK + CHUNK / 8);
             let chunk = std::mem::replace(&mut self.current, room);
             self.done_bytes += chunk.len();
-            self.done.push(Piece::Bytes(Bytes::from(chunk)));
+            let plain = std::mem::take(&mut self.plain);
+            self.done.push(match plain.is_empty() {
+                true => Piece::Bytes(Bytes::from(chunk)),
+                false => Piece::Plain(chunk, plain),
+            });
         }
     }
 }

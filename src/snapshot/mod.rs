@@ -14,6 +14,9 @@
 //! The walker pauses while the channel is full; pre-images then gather in memory, at most
 //! once the size of the data.
 //!
+//! Values that are one string, packed collections among them, are compressed when they are sent,
+//! under no lock. A snapshot for a file steps aside for those who serve (`pace.rs`).
+//!
 //! What must stay true: one snapshot at a time; a snapshot that has begun stamps every entry
 //! with its epoch even if nobody wants it any more, because epochs are eight bits and come
 //! again.
@@ -21,6 +24,7 @@
 //! Not done: a hash of many fields is serialised in one piece, under its shard's lock.
 
 mod binary;
+mod pace;
 mod sink;
 mod text;
 mod walker;
@@ -29,5 +33,6 @@ mod walker;
 mod tests;
 
 pub use binary::RdbForm;
+pub use pace::{Pace, step_back};
 pub use sink::Form;
 pub use walker::{Chunks, Instant, Snapshots, begin_with};

@@ -1,9 +1,9 @@
 //! Where the entries of a snapshot arrive, from the walker and from writers.
 //!
-//! The walker and the writers write into outputs of their own. An entry is serialised, and
-//! compressed, under the output's lock; a walker that shared it would have it nearly always,
-//! and each writer would wait until the lock is handed over for fairness's sake, which takes
-//! half a millisecond.
+//! The walker and the writers write into outputs of their own. An entry is serialised under the
+//! output's lock (what is one string alone is compressed later); a walker that shared it would
+//! have it nearly always, and each writer would wait until the lock is handed over for
+//! fairness's sake, which takes half a millisecond.
 //!
 //! The locks here are taken under a shard's lock and nothing is taken under them.
 
@@ -11,9 +11,10 @@ use super::binary::{Binary, RdbForm};
 use super::text::Text;
 use super::walker::Instant;
 use crate::keyspace::{DbIndex, EntryRef, HandedBy, Libraries};
-use crate::rdb::{Checksum, put_end, put_string};
+use crate::rdb::{Checksum, put_compressed, put_end, put_string};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -29,6 +30,8 @@ pub enum Form {
 pub(super) enum Piece {
     /// As it is.
     Bytes(Bytes),
+    /// Bytes of which these ranges are strings to compress.
+    Plain(Vec<u8>, Vec<Range<usize>>),
     /// A large string, to be written as RDB has strings.
     Text(Arc<Vec<u8>>),
 }
@@ -158,6 +161,17 @@ impl Sink {
     pub fn bytes_of(&self, piece: Piece) -> Bytes {
         let bytes = match piece {
             Piece::Bytes(bytes) => bytes,
+            Piece::Plain(written, plain) => {
+                let mut out = Vec::with_capacity(written.len());
+                let mut at = 0;
+                for range in plain {
+                    out.extend_from_slice(&written[at..range.start]);
+                    at = range.end;
+                    put_compressed(&mut out, &written[range]);
+                }
+                out.extend_from_slice(&written[at..]);
+                Bytes::from(out)
+            }
             Piece::Text(text) => {
                 let mut out = Vec::with_capacity(text.len() / 4);
                 put_string(&mut out, &text, self.compress);

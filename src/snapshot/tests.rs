@@ -1,6 +1,7 @@
 //! Snapshots under concurrent writers: what comes out is the state of the instant.
 
 use super::RdbForm;
+use super::pace::{Breaths, Pace};
 use super::sink::{Form, Sink};
 use super::walker::{send, stamp, walk};
 use crate::execute::Settings;
@@ -12,7 +13,7 @@ use crate::values::hash::{EMPTY, HashMut, HashRef, Ttl, to_table};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -119,8 +120,10 @@ fn take(keyspace: &'static Keyspace, in_flight: usize, as_file: bool) -> Taken {
     drop(locked);
     let (sender, chunks) = mpsc::channel(in_flight);
     let walker = std::thread::spawn(move || {
-        walk(keyspace, &sink, &sender, |_| {});
-        send(&sink, &sender, 0);
+        let served = AtomicU64::new(0);
+        let mut breaths = Breaths::begin(Pace::Abreast, &served);
+        walk(keyspace, &sink, &sender, &mut breaths, |_| {});
+        send(&sink, &sender, 0, &mut breaths);
         let _ = sender.blocking_send(Ok(sink.end(None)));
     });
     (expected, chunks, walker)

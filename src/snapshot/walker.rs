@@ -1,5 +1,6 @@
 //! Beginning a snapshot, and the thread that walks the shards.
 
+use super::pace::{Breaths, Pace};
 use super::sink::{Form, Sink};
 use crate::execute::Gates;
 use crate::keyspace::{Database, DbIndex, Keyspace, Locked, PreImage, SHARDS};
@@ -63,6 +64,7 @@ pub async fn begin_with<T>(
     server: &'static Server,
     purpose: &str,
     form: Form,
+    pace: Pace,
     at_instant: impl FnOnce(Instant) -> T,
 ) -> (T, Chunks) {
     loop {
@@ -70,7 +72,7 @@ pub async fn begin_with<T>(
         let turn = server.snapshots.turn.acquire().await.ok();
         // Half a copy from the primary is no state that ever was.
         if !server.gates.has(Gates::LOADING) && !server.scripts.is_running() {
-            return start(server, purpose, form, at_instant, turn);
+            return start(server, (purpose, pace), form, at_instant, turn);
         }
         drop(turn);
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -79,7 +81,7 @@ pub async fn begin_with<T>(
 
 fn start<T>(
     server: &'static Server,
-    purpose: &str,
+    (purpose, pace): (&str, Pace),
     form: Form,
     at_instant: impl FnOnce(Instant) -> T,
     turn: Option<SemaphorePermit<'static>>,
@@ -110,7 +112,7 @@ fn start<T>(
     let spawned = std::thread::Builder::new()
         .name("snapshot".into())
         .spawn(move || {
-            run(server, &sink, &sender, instant.selected);
+            run(server, &sink, &sender, instant.selected, pace);
             server.snapshots.running.store(false, Ordering::Relaxed);
             drop(turn);
         });
@@ -140,12 +142,19 @@ pub(super) fn stamp(keyspace: &Keyspace, locked: &mut Locked<'_>, sink: &Arc<Sin
 
 type Sender = mpsc::Sender<Result<Bytes, String>>;
 
-fn run(server: &'static Server, sink: &Sink, sender: &Sender, selected: Option<DbIndex>) {
+fn run(
+    server: &'static Server,
+    sink: &Sink,
+    sender: &Sender,
+    selected: Option<DbIndex>,
+    pace: Pace,
+) {
+    let mut breaths = Breaths::begin(pace, &server.stats.commands);
     let walked = catch_unwind(AssertUnwindSafe(|| {
-        walk(&server.keyspace, sink, sender, |keys| {
+        walk(&server.keyspace, sink, sender, &mut breaths, |keys| {
             server.snapshots.keys_done.store(keys, Ordering::Relaxed);
         });
-        send(sink, sender, 0);
+        send(sink, sender, 0, &mut breaths);
         if sink.is_unwanted() {
             return;
         }
@@ -162,11 +171,18 @@ fn run(server: &'static Server, sink: &Sink, sender: &Sender, selected: Option<D
 }
 
 /// Walks everything and sends it.
-pub(super) fn walk(keyspace: &Keyspace, sink: &Sink, sender: &Sender, progress: impl Fn(u64)) {
+pub(super) fn walk(
+    keyspace: &Keyspace,
+    sink: &Sink,
+    sender: &Sender,
+    breaths: &mut Breaths<'_>,
+    progress: impl Fn(u64),
+) {
     for (_, database) in keyspace.used() {
         for index in 0..SHARDS {
             while walk_slice(database, index) {
-                send(sink, sender, SEND_FROM);
+                send(sink, sender, SEND_FROM, breaths);
+                breaths.pause();
                 progress(sink.keys());
                 if sender.is_closed() && !sink.is_unwanted() {
                     sink.give_up();
@@ -194,7 +210,7 @@ fn abandon(keyspace: &Keyspace) {
 }
 
 /// Sends what has gathered, if it is so much; waits while the channel is full.
-pub(super) fn send(sink: &Sink, sender: &Sender, least: usize) {
+pub(super) fn send(sink: &Sink, sender: &Sender, least: usize, breaths: &mut Breaths<'_>) {
     if let Some(fault) = sink.fault() {
         // Whoever has gone misses nothing.
         let _ = sender.blocking_send(Err(fault));
@@ -205,6 +221,7 @@ pub(super) fn send(sink: &Sink, sender: &Sender, least: usize) {
             sink.give_up();
             return;
         }
+        breaths.pause();
     }
 }
 
