@@ -163,8 +163,12 @@ impl<'a> Object<'a> {
         };
         list.iter().for_each(|element| nodes.add(element));
         nodes.end_pack();
-        let count = nodes.count.to_be_bytes();
-        out[count_at..count_at + 4].copy_from_slice(&count);
+        let count = nodes.count;
+        out[count_at..count_at + 4].copy_from_slice(&count.to_be_bytes());
+        if count < FEW_NODES {
+            // Most lists are small, and so is the length of a small number.
+            out.splice(count_at - 1..count_at + 4, [count as u8]);
+        }
     }
 
     /// A sorted set as a listpack of members and scores, or member by member.
@@ -416,6 +420,8 @@ impl ListpackBuf {
     }
 }
 
+/// A number of nodes below this is a length of one byte.
+const FEW_NODES: u32 = 0x40;
 /// The version up to which Redis and Valkey read the same.
 pub const COMMON_VERSION: u32 = 11;
 const FIRST_WITH_LISTPACKS: u32 = 10;
