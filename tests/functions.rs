@@ -63,6 +63,20 @@ fn listed(server: &Server) -> String {
 }
 
 #[test]
+fn scripts_written_for_valkey_call_it_server() {
+    let server = Server::start(&[]);
+    let mut client = connect(server.port);
+    let set = "return server.call('SET', 'a', 'b')";
+    assert_eq!(said(&mut client, &["EVAL", set, "1", "a"]), "OK");
+    let library = "#!lua name=x\nserver.register_function('get', function() \
+                   return server.call('GET', 'a') end)";
+    assert_eq!(said(&mut client, &["FUNCTION", "LOAD", library]), "x");
+    assert_eq!(said(&mut client, &["FCALL", "get", "0"]), "b");
+    let changed = said(&mut client, &["EVAL", "server.call = 1", "0"]);
+    assert!(changed.contains("readonly table"), "{changed}");
+}
+
+#[test]
 fn functions_outlive_the_process_in_either_kind_of_append_only_file() {
     for preamble in ["yes", "no"] {
         let options = ["--appendonly", "yes", "--appendfsync", "always"];

@@ -51,6 +51,8 @@ globals.os = freeze { clock = os.clock }
 for name, library in pairs(host.libraries) do
     globals[name] = freeze(library)
 end
+-- What Valkey calls it too.
+globals.server = globals.redis
 -- Every string has this metatable; nobody may change it for the others.
 getmetatable('').__metatable = freeze { __index = globals.string }
 
@@ -118,9 +120,8 @@ end
 setfenv(0, env)
 
 -- All that a library sees while it is loaded.
-local while_loading = setmetatable({
-    redis = host.loading and freeze(setmetatable(host.loading, { __index = complain })),
-}, { __index = complain })
+local loading = host.loading and freeze(setmetatable(host.loading, { __index = complain }))
+local while_loading = setmetatable({ redis = loading, server = loading }, { __index = complain })
 
 return {
     globals = globals,

@@ -32,8 +32,9 @@ pub fn touches_only_its_keys(body: &[u8]) -> bool {
     memmem::find_iter(body, b"KEYS").count() == keys_in_calls
 }
 
-/// Words with which a script may come to its globals or run another text.
-const OTHER_WAYS: [&[u8]; 4] = [b"_G", b"load", b"getfenv", b"setfenv"];
+/// Words with which a script may come to its globals or run another text, and the other name
+/// of `redis`.
+const OTHER_WAYS: [&[u8]; 5] = [b"server", b"_G", b"load", b"getfenv", b"setfenv"];
 
 /// A place in the text.
 struct Scan<'a> {
@@ -151,6 +152,7 @@ mod tests {
             "return redis.call('SORT', KEYS[1], 'BY', 'w_*')",
             "return redis.call('RENAME', KEYS[1], KEYS[2])",
             "return redis.call('DBSIZE')",
+            "return server.call('GET', 'x')",
             "return redis.call('EVAL', KEYS[1], 0)",
             "return redis.call('S' .. 'ET', KEYS[1])",
             "return redis.call(ARGV[1], KEYS[1])",
