@@ -44,7 +44,7 @@ SANITIZED = RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=tar
 	$(CARGO) test --locked --lib --quiet --target x86_64-unknown-linux-gnu --
 sanitize:
 	ASAN_OPTIONS=detect_leaks=1 $(SANITIZED) allocator:: values:: keyspace:: protocol::
-	ASAN_OPTIONS=detect_leaks=0 $(SANITIZED) execute:: snapshot::
+	ASAN_OPTIONS=detect_leaks=0 $(SANITIZED) execute:: snapshot:: scripting::
 
 # The same commands on Lockstep, Redis and Valkey, replies compared; client libraries.
 redis-tests: all peers

@@ -145,6 +145,14 @@ impl OwnedArgs {
         this
     }
 
+    /// Takes all arguments away. The room of an ordinary request is kept for the next.
+    pub fn clear(&mut self) {
+        self.buf.clear();
+        self.ranges.clear();
+        self.buf.shrink_to(KEPT_BYTES);
+        self.ranges.shrink_to(KEPT_RANGES);
+    }
+
     /// Adds an argument.
     pub fn push(&mut self, part: &[u8]) {
         self.ranges.push((self.buf.len() as u32, part.len() as u32));
@@ -181,3 +189,7 @@ pub(crate) fn encode_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");
 }
+
+/// Room of a request that is kept for the next, in bytes and in arguments.
+const KEPT_BYTES: usize = 16 * 1024;
+const KEPT_RANGES: usize = 256;

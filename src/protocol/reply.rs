@@ -39,6 +39,14 @@ impl OutBuf {
         out
     }
 
+    /// Makes everything stand in `buf`.
+    pub fn join(&mut self) {
+        if !self.shared.is_empty() {
+            self.buf = self.flatten();
+            self.shared.clear();
+        }
+    }
+
     /// Drops everything from `len` on, as if it had not been written.
     pub fn truncate(&mut self, len: usize) {
         self.buf.truncate(len);

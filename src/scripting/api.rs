@@ -1,10 +1,10 @@
 //! The table `redis`.
 
-use super::convert::to_lua;
 use super::errors::{CommandError, Killed, ScriptError, is_killed, place, raise, text_of};
-use super::sandbox::{Current, Kind, Limit};
+use super::sandbox::{Current, Kind};
+use super::stack;
 use crate::commands::table;
-use crate::number::{format_double, format_g};
+use crate::number::format_g;
 use crate::protocol::OwnedArgs;
 use mlua::{Lua, MultiValue, Result, Table, Value};
 use sha1::{Digest as _, Sha1};
@@ -14,20 +14,9 @@ use std::rc::Rc;
 pub fn redis(lua: &Lua, current: &Rc<Current>, kind: Kind) -> Result<Table> {
     let redis = lua.create_table()?;
     for (name, raises) in [("call", true), ("pcall", false)] {
-        let current = Rc::clone(current);
-        let call = lua.create_function(move |lua, args: MultiValue| {
-            let _unlimited = Limit::lifted(lua);
-            let result = call(lua, &current, args);
-            current.note_write();
-            match result {
-                Ok(value) => Ok(value),
-                Err(CallError::Lua(error)) => Err(error),
-                Err(CallError::Command(text)) if raises => {
-                    Err(mlua::Error::external(CommandError(text)))
-                }
-                Err(CallError::Command(text)) => error_table(lua, &text),
-            }
-        })?;
+        let failing = Rc::clone(current);
+        let fail = lua.create_function(move |_, ()| Err::<(), _>(failing.error()))?;
+        let call = stack::command(lua, current, raises, fail)?;
         redis.raw_set(name, call)?;
     }
     redis.raw_set("error_reply", lua.create_function(error_reply)?)?;
@@ -94,44 +83,6 @@ pub fn host(lua: &Lua, current: &Rc<Current>) -> Result<Table> {
         })?,
     )?;
     Ok(host)
-}
-
-enum CallError {
-    /// The command's error.
-    Command(Vec<u8>),
-    /// The interpreter's own.
-    Lua(mlua::Error),
-}
-
-impl From<mlua::Error> for CallError {
-    fn from(error: mlua::Error) -> Self {
-        CallError::Lua(error)
-    }
-}
-
-fn call(lua: &Lua, current: &Current, args: MultiValue) -> std::result::Result<Value, CallError> {
-    if args.is_empty() {
-        return Err(CallError::Command(NO_ARGUMENTS.to_vec()));
-    }
-    let mut words = OwnedArgs::default();
-    for value in &args {
-        match value {
-            Value::String(text) => words.push(&text.as_bytes()),
-            Value::Integer(n) => words.push(n.to_string().as_bytes()),
-            Value::Number(n) => words.push(format_double(*n).as_bytes()),
-            _ => return Err(CallError::Command(BAD_ARGUMENTS.to_vec())),
-        }
-    }
-    let resp3 = current.resp3.get();
-    let mut run = current.run.borrow_mut();
-    let Some(run) = run.as_mut() else {
-        return Err(CallError::Command(NOT_RUNNING.to_vec()));
-    };
-    match run.call(words.view(), resp3) {
-        Ok(()) if run.out.shared.is_empty() => Ok(to_lua(lua, &run.out.buf, resp3)?),
-        Ok(()) => Ok(to_lua(lua, &run.out.flatten(), resp3)?),
-        Err(error) => Err(CallError::Command(error.bytes().to_vec())),
-    }
 }
 
 fn error_table(lua: &Lua, text: &[u8]) -> Result<Value> {
@@ -377,7 +328,5 @@ pub fn library_error(lua: &Lua, text: impl AsRef<str>) -> mlua::Error {
 
 const WRONG_ARGUMENTS: &[u8] = b"ERR wrong number or type of arguments";
 const NO_ARGUMENTS: &[u8] = b"ERR Please specify at least one argument for this redis lib call";
-const BAD_ARGUMENTS: &[u8] = b"ERR Lua redis lib command arguments must be strings or integers";
-const NOT_RUNNING: &[u8] = b"ERR redis.call can only be called inside a script invocation";
 /// 8.2.3 as `REDIS_VERSION_NUM` has it.
 const VERSION_NUMBER: i64 = 0x0008_0203;

@@ -2,19 +2,19 @@
 
 use super::api::described;
 use super::cache::{Script, Sha};
-use super::convert::write_reply;
 use super::errors::{ScriptError, text_of_syntax};
 use super::library::functions_of;
 use super::sandbox::{Kind, Sandbox};
 use super::shebang::{ScriptFlags, Shebang};
+use super::stack::{Entry, Kept, Outcome};
 use crate::execute::{Gates, Reach, ScriptRules, ScriptRun, SessionContext};
 use crate::keyspace::{FunctionInfo, Library};
 use crate::net::Client;
 use crate::protocol::{Args, Reply, WireError, errors};
 use crate::server::{CommandCounts, Server};
-use mlua::{Function, Table, Value};
+use hashbrown::HashMap;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -91,12 +91,12 @@ impl<'a> Call<'a> {
 /// A library in an interpreter: its functions in the order of [`Library::functions`].
 struct Loaded {
     library: Arc<Library>,
-    functions: Vec<Function>,
+    functions: Vec<Kept>,
 }
 
 struct Engine {
     sandbox: Sandbox,
-    compiled: HashMap<Sha, Function>,
+    compiled: HashMap<Sha, Kept>,
     loaded: HashMap<Box<[u8]>, Loaded>,
     counts: Arc<CommandCounts>,
     generation: u64,
@@ -178,53 +178,55 @@ impl Engine {
             Program::Function(library, index) => self.function(library, *index)?,
         };
         let rules = rules(context, call)?;
-        let (keys, args) = self.arguments(call).map_err(|error| internal(&error))?;
         let client = Client::new(Arc::clone(&context.client.info), true);
         let counts = Arc::clone(&self.counts);
         let mut run = ScriptRun::begin(context, client, rules, call.reach(), counts);
-        let current = &self.sandbox.current;
-        let outcome = match &call.program {
-            Program::Script(_) => {
-                current.begins(run, None);
-                let _limited = self.sandbox.limited();
-                self.sandbox.run.call::<(bool, Value)>(function)
-            }
+        let (current, lua) = (&self.sandbox.current, &self.sandbox.lua);
+        match &call.program {
+            Program::Script(_) => current.begins(run, None),
             Program::Function(library, index) => {
                 run.depends_on_libraries();
                 let name = info(library, *index).map(|info| &*info.name);
                 let shown = (name.unwrap_or_default(), call.command.to_owned());
                 current.begins(run, Some(shown));
-                let _limited = self.sandbox.limited();
-                self.sandbox.call.call((function, keys, args))
             }
+        }
+        let kind = call.program.kind();
+        let entry = Entry {
+            function,
+            keys: call.keys,
+            args: call.args,
+            in_globals: kind == Kind::Scripts,
+            reply,
         };
+        let outcome = self.sandbox.machine.run(lua, current, entry);
         if let Some(run) = current.ends() {
             run.end(context);
         }
-        let bytes = self.sandbox.lua.used_memory() as u64;
+        let bytes = lua.used_memory() as u64;
         let scripts = &context.server.scripts;
-        match call.program.kind() {
+        match kind {
             Kind::Scripts => scripts.interpreter_bytes.store(bytes, Ordering::Relaxed),
             Kind::Functions => scripts.function_bytes.store(bytes, Ordering::Relaxed),
         }
         match outcome {
-            Ok((true, value)) => {
-                write_reply(&value, current.resp3.get(), reply);
-                Ok(())
-            }
-            Ok((false, error)) => Err(failed(described(&error), &call.program.name())),
+            Ok(Outcome::Replied) => Ok(()),
+            Ok(Outcome::Failed(error)) => Err(failed(described(&error), &call.program.name())),
+            Ok(Outcome::Panicked(panic)) => resume_unwind(panic),
             Err(error) => Err(internal(&error)),
         }
     }
 
     /// The compiled script.
-    fn script(&mut self, script: &Script) -> Result<Function, WireError> {
+    fn script(&mut self, script: &Script) -> Result<Kept, WireError> {
         if let Some(function) = self.compiled.get(&script.sha) {
-            return Ok(function.clone());
+            return Ok(*function);
         }
-        match self.sandbox.compile(script.code(), "@user_script") {
+        let (machine, lua) = (&self.sandbox.machine, &self.sandbox.lua);
+        let function = self.sandbox.compile(script.code(), "@user_script");
+        match function.and_then(|function| machine.keep(lua, &function)) {
             Ok(function) => {
-                self.compiled.insert(script.sha, function.clone());
+                self.compiled.insert(script.sha, function);
                 Ok(function)
             }
             Err(error) => {
@@ -236,41 +238,36 @@ impl Engine {
     }
 
     /// The function of a library, which is loaded if it is another one than the last time.
-    fn function(&mut self, library: &Arc<Library>, index: usize) -> Result<Function, WireError> {
+    fn function(&mut self, library: &Arc<Library>, index: usize) -> Result<Kept, WireError> {
         let loaded = self.loaded.get(&library.name);
         let loaded = match loaded.filter(|loaded| Arc::ptr_eq(&loaded.library, library)) {
             Some(loaded) => loaded,
             None => {
                 // What others have left behind goes with them.
-                let all = &mut self.loaded;
-                all.retain(|_, loaded| Arc::strong_count(&loaded.library) > 1);
+                let (machine, lua) = (&self.sandbox.machine, &self.sandbox.lua);
+                let old = self.loaded.extract_if(|name, loaded| {
+                    *name == library.name || Arc::strong_count(&loaded.library) == 1
+                });
+                for (_, loaded) in old {
+                    loaded.functions.iter().for_each(|f| machine.forget(*f));
+                }
                 let mut functions = functions_of(&self.sandbox, &library.code, None)?;
                 functions.sort_by(|a, b| a.info.name.cmp(&b.info.name));
+                let kept = functions.iter().map(|one| machine.keep(lua, &one.callback));
                 let fresh = Loaded {
                     library: Arc::clone(library),
-                    functions: functions.into_iter().map(|one| one.callback).collect(),
+                    functions: kept
+                        .collect::<mlua::Result<_>>()
+                        .map_err(|error| internal(&error))?,
                 };
-                self.loaded.insert(library.name.clone(), fresh);
-                &self.loaded[&library.name]
+                self.loaded
+                    .entry(library.name.clone())
+                    .insert(fresh)
+                    .into_mut()
             }
         };
-        let function = loaded.functions.get(index).cloned();
+        let function = loaded.functions.get(index).copied();
         function.ok_or(WireError::fixed("ERR Function not found"))
-    }
-
-    /// The keys and the other arguments as tables; scripts find them in their globals.
-    fn arguments(&self, call: &Call<'_>) -> mlua::Result<(Table, Table)> {
-        let lua = &self.sandbox.lua;
-        let table = |values: Args<'_>| -> mlua::Result<Table> {
-            let values = values.iter().map(|value| lua.create_string(value));
-            lua.create_sequence_from(values.collect::<mlua::Result<Vec<_>>>()?)
-        };
-        let (keys, args) = (table(call.keys)?, table(call.args)?);
-        if call.program.kind() == Kind::Scripts {
-            self.sandbox.globals.raw_set("KEYS", &keys)?;
-            self.sandbox.globals.raw_set("ARGV", &args)?;
-        }
-        Ok((keys, args))
     }
 }
 

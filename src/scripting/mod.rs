@@ -4,8 +4,8 @@
 //! the first comes. The texts are the server's ([`cache`], `keyspace::Functions`), compiled by
 //! each interpreter that needs them. `sandbox` makes interpreters, `library` and `register`
 //! read libraries; `reach` says which
-//! keys a script can touch. `api` holds the functions of the table `redis`, `convert` the way between replies and Lua values;
-//! `json`, `msgpack`, `structs` and `bits` are the libraries that Redis gives its scripts.
+//! keys a script can touch. `stack` runs scripts and their commands, on Lua's own stack; `api`
+//! holds the other functions of the table `redis`; `json`, `msgpack`, `structs` and `bits` are the libraries that Redis gives its scripts.
 //!
 //! What must stay true: a script leaves nothing behind in the interpreter that another one
 //! could see, but for what it puts into tables of its own; only text is compiled.
@@ -13,7 +13,6 @@
 mod api;
 mod bits;
 mod cache;
-mod convert;
 mod engine;
 mod errors;
 mod json;
@@ -23,6 +22,9 @@ mod reach;
 mod register;
 mod sandbox;
 mod shebang;
+mod stack;
+#[cfg(test)]
+mod stack_tests;
 mod structs;
 
 pub use cache::{Script, Scripts, Sha, parse_sha};

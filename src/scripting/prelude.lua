@@ -125,21 +125,11 @@ local while_loading = setmetatable({ redis = loading, server = loading }, { __in
 
 return {
     globals = globals,
-    -- Calls a script; its error comes back as a table.
-    run = function(f)
-        return xpcall(f, host.describe)
-    end,
     -- Calls the text of a library, which registers its functions.
     load = function(f)
         sight.__index = while_loading
         local ok, result = xpcall(f, host.describe)
         sight.__index = globals
         return ok, result
-    end,
-    -- Calls a function of a library with its keys and arguments.
-    call = function(f, keys, args)
-        return xpcall(function()
-            return f(keys, args)
-        end, host.describe)
     end,
 }

@@ -3,11 +3,13 @@
 
 use super::errors::{CommandError, Killed};
 use super::register::{self, Registered};
+use super::stack::Machine;
 use super::{api, bits, json, msgpack, structs};
 use crate::execute::ScriptRun;
-use crate::protocol::OwnedArgs;
+use crate::protocol::{Args, OwnedArgs, WireError};
 use crate::time::{Duration, Instant};
 use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, VmState};
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -38,6 +40,12 @@ pub struct Current {
     pub run: RefCell<Option<ScriptRun>>,
     /// The protocol in which it wants replies.
     pub resp3: Cell<bool>,
+    /// The command that is executed; kept for its room.
+    pub words: RefCell<OwnedArgs>,
+    /// The error of the last command that failed.
+    pub failure: RefCell<Vec<u8>>,
+    /// A panic of a command, which may not cross Lua.
+    pub panic: RefCell<Option<Box<dyn Any + Send>>>,
     /// The functions of the library that is being loaded.
     pub loading: RefCell<Option<Vec<Registered>>>,
     /// The function that runs; `None` for scripts.
@@ -55,6 +63,9 @@ impl Current {
         Current {
             run: RefCell::new(None),
             resp3: Cell::new(false),
+            words: RefCell::default(),
+            failure: RefCell::default(),
+            panic: RefCell::new(None),
             loading: RefCell::new(None),
             function: RefCell::new(None),
             load_until: Cell::new(None),
@@ -94,6 +105,35 @@ impl Current {
     /// Whether the script that runs was ended from outside.
     pub fn is_killed(&self) -> bool {
         self.killed.get()
+    }
+
+    /// Executes a command of the script; its reply is in the script's buffer, in one piece.
+    ///
+    /// # Errors
+    /// The command's.
+    pub fn execute(&self, args: Args<'_>) -> Result<(), WireError> {
+        if args.is_empty() {
+            return Err(WireError::fixed(NO_ARGUMENTS));
+        }
+        let mut run = self.run.borrow_mut();
+        let run = run.as_mut().ok_or(WireError::fixed(NOT_RUNNING))?;
+        run.call(args, self.resp3.get())?;
+        run.out.join();
+        Ok(())
+    }
+
+    /// Whether a command of the script has panicked.
+    pub fn has_panicked(&self) -> bool {
+        self.panic.borrow().is_some()
+    }
+
+    /// What a script gets for a command that has failed.
+    pub fn error(&self) -> mlua::Error {
+        match self.has_panicked() {
+            // Cannot be caught.
+            true => mlua::Error::external(Killed),
+            false => mlua::Error::external(CommandError(self.failure.borrow().clone())),
+        }
     }
 
     fn has_written(&self) -> bool {
@@ -162,12 +202,8 @@ pub struct Sandbox {
     pub lua: Lua,
     /// What runs in it.
     pub current: Rc<Current>,
-    /// The globals of scripts.
-    pub globals: Table,
-    /// Runs a script.
-    pub run: Function,
-    /// Runs a function with its keys and arguments.
-    pub call: Function,
+    /// Runs scripts and functions in it.
+    pub machine: Machine,
     load: Function,
 }
 
@@ -178,6 +214,7 @@ impl Sandbox {
         let lua = Lua::new_with(libraries, LuaOptions::new())?;
         let current = Rc::new(Current::new(kind));
         let host = api::host(&lua, &current)?;
+        let describe: Function = host.raw_get("describe")?;
         let given = lua.create_table()?;
         given.raw_set("redis", api::redis(&lua, &current, kind)?)?;
         given.raw_set("cjson", json::library(&lua)?)?;
@@ -194,22 +231,11 @@ impl Sandbox {
         let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS);
         lua.set_global_hook(triggers, move |_, _| watched.watch())?;
         Ok(Sandbox {
-            globals: sandbox.raw_get("globals")?,
-            run: sandbox.raw_get("run")?,
-            call: sandbox.raw_get("call")?,
+            machine: Machine::new(&lua, &describe, &sandbox.raw_get("globals")?)?,
             load: sandbox.raw_get("load")?,
             lua,
             current,
         })
-    }
-
-    /// Limits what the interpreter may allocate while what is returned lives.
-    ///
-    /// With a limit, the binding makes each of the host's own allocations in a protected
-    /// call, which costs several times as much as the allocation; so the limit is on only
-    /// while a script's own code runs, which alone can allocate without bound.
-    pub fn limited(&self) -> Limit<'_> {
-        Limit::set(&self.lua, MEMORY_LIMIT, 0)
     }
 
     /// Compiles a text under the name that errors show.
@@ -227,7 +253,7 @@ impl Sandbox {
         *self.current.loading.borrow_mut() = Some(Vec::new());
         let until = within.map(|within| Instant::now() + within);
         self.current.load_until.set(until);
-        let limited = self.limited();
+        let limited = Limit::of_scripts(&self.lua);
         let outcome = self.load.call::<(bool, mlua::Value)>(text);
         drop(limited);
         self.current.load_until.set(None);
@@ -237,32 +263,31 @@ impl Sandbox {
     }
 }
 
-/// A limit of an interpreter's memory that is another one later.
-pub struct Limit<'l> {
-    lua: &'l Lua,
-    afterwards: usize,
-}
+/// A limit of what an interpreter may allocate, as long as this lives.
+///
+/// With a limit, the binding makes each of the host's own allocations in a protected call, which
+/// costs several times as much as the allocation; so the limit is on only while a script's own
+/// code runs, which alone can allocate without bound.
+pub struct Limit<'l>(&'l Lua);
 
 impl<'l> Limit<'l> {
-    fn set(lua: &'l Lua, bytes: usize, afterwards: usize) -> Self {
+    /// The limit of scripts and functions.
+    pub fn of_scripts(lua: &'l Lua) -> Self {
         // It fails for foreign allocators only.
-        let _ = lua.set_memory_limit(bytes);
-        Limit { lua, afterwards }
-    }
-
-    /// Lifts the limit while a function of the host runs, called by a script.
-    pub fn lifted(lua: &'l Lua) -> Self {
-        Limit::set(lua, 0, MEMORY_LIMIT)
+        let _ = lua.set_memory_limit(MEMORY_LIMIT);
+        Limit(lua)
     }
 }
 
 impl Drop for Limit<'_> {
     fn drop(&mut self) {
-        let _ = self.lua.set_memory_limit(self.afterwards);
+        let _ = self.0.set_memory_limit(0);
     }
 }
 
 const PRELUDE: &str = include_str!("prelude.lua");
+const NO_ARGUMENTS: &str = "ERR Please specify at least one argument for this redis lib call";
+const NOT_RUNNING: &str = "ERR redis.call can only be called inside a script invocation";
 /// How much an interpreter may allocate, in bytes.
 const MEMORY_LIMIT: usize = 1 << 30;
 /// How long a script runs before the thread's other tasks get a turn.
