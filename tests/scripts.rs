@@ -147,12 +147,26 @@ fn a_slow_script_that_has_written_ends_by_itself_and_reaches_the_replica() {
 #[test]
 fn a_script_that_takes_all_memory_is_ended() {
     let server = Server::start(&[]);
-    let script = "local t = {} for i = 1, 1e5 do t[i] = string.rep('x', 5e7) .. i end";
-    let reply = said(&mut connect(server.port), &["EVAL", script, "0"]);
-    assert!(reply.contains("not enough memory"), "{reply}");
+    // A megabyte doubled is many, and no loop in C.
+    let large = "local s = string.rep('x', 1e6) for _ = 1, 6 do s = s .. s end";
+    let script = format!("{large} local t = {{}} while true do t[#t + 1] = s .. #t end");
+    // Smaller values, so that less is left.
+    let small = "local s, t = string.rep('x', 1e6), {} while true do t[#t + 1] = s .. #t end";
+    for script in [&*script, small] {
+        let mut client = connect(server.port);
+        let reply = said(&mut client, &["EVAL", script, "0"]);
+        assert!(reply.contains("not enough memory"), "{reply}");
+        // The next script in the same interpreter has all of it again.
+        let again = format!("{large} return #(s .. s)");
+        assert_eq!(said(&mut client, &["EVAL", &again, "0"]), "128000000");
+        let memory = said(&mut client, &["INFO", "memory"]);
+        let used = lockstep::client::info_field(&memory, "used_memory_lua");
+        let used: u64 = used.and_then(|n| n.parse().ok()).expect("a number");
+        assert!(used < 128 << 20, "{used}");
+    }
     assert_eq!(server.text(&["EVAL", "return 'alive'", "0"]), "alive");
-    let huge = "return string.rep('x', 1.5e9)";
-    let reply = said(&mut connect(server.port), &["EVAL", huge, "0"]);
+    let huge = format!("{large} for _ = 1, 5 do s = s .. s end return s");
+    let reply = said(&mut connect(server.port), &["EVAL", &huge, "0"]);
     assert!(reply.contains("ERR"), "{reply:.100}");
     assert_eq!(server.text(&["PING"]), "PONG");
 }

@@ -100,6 +100,8 @@ struct Engine {
     loaded: HashMap<Box<[u8]>, Loaded>,
     counts: Arc<CommandCounts>,
     generation: u64,
+    /// What the interpreter had after it was last cleared of garbage, in bytes.
+    kept_bytes: usize,
 }
 
 thread_local! {
@@ -164,6 +166,7 @@ impl Engine {
             loaded: HashMap::new(),
             counts: server.stats.command_stats.add_worker(),
             generation,
+            kept_bytes: 0,
         })
     }
 
@@ -202,6 +205,11 @@ impl Engine {
         let outcome = self.sandbox.machine.run(lua, current, entry);
         if let Some(run) = current.ends() {
             run.end(context);
+        }
+        if lua.used_memory() > self.kept_bytes + MOST_GARBAGE {
+            // It would stand in the way of the next script, whose memory is limited.
+            let _ = lua.gc_collect();
+            self.kept_bytes = lua.used_memory();
         }
         let bytes = lua.used_memory() as u64;
         let scripts = &context.server.scripts;
@@ -329,3 +337,6 @@ pub(super) fn internal(error: &mlua::Error) -> WireError {
         other => WireError::new(format!("ERR {other}").replace(['\r', '\n'], " ")),
     }
 }
+
+/// How much more an interpreter may have after a script than it needs, in bytes.
+const MOST_GARBAGE: usize = 64 << 20;
