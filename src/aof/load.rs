@@ -11,7 +11,7 @@ use super::piece::{Piece, next_piece};
 use crate::dump_file::{self, Expired};
 use crate::execute::{Applier, ApplyError, LookAhead};
 use crate::keyspace::DbIndex;
-use crate::protocol::{Limits, RequestReader};
+use crate::protocol::{Args, Limits, OwnedArgs, RequestReader};
 use crate::rdb::{self, FileReader, RdbError};
 use crate::server::{Counted, Server};
 use std::fs::{File, OpenOptions};
@@ -321,7 +321,12 @@ impl<'a> Reading<'a> {
                 }
                 Some(Piece::Command(n)) => {
                     let hash = (self.ahead).hash(&self.input, at, &self.limits, self.applier.db());
-                    let applied = self.applier.apply(self.reader.args(rest), hash);
+                    let args = self.reader.args(rest);
+                    let applied = match empty_stream_of_redis_5(args) {
+                        Some(made) => (made.iter())
+                            .try_for_each(|command| self.applier.apply(command.view(), None)),
+                        None => self.applier.apply(args, hash),
+                    };
                     applied.map_err(|error| LoadError::Apply {
                         path: self.path.to_owned(),
                         offset,
@@ -391,6 +396,22 @@ impl<'a> Reading<'a> {
             source,
         })
     }
+}
+
+/// Redis 5 writes a stream that has groups and never had an entry as an entry with the ID 0-0,
+/// which no server accepts, itself included: it loses the stream. These commands make it.
+fn empty_stream_of_redis_5(args: Args<'_>) -> Option<[OwnedArgs; 2]> {
+    let is_it = args.len() == 7
+        && args[0].eq_ignore_ascii_case(b"xadd")
+        && args[2].eq_ignore_ascii_case(b"maxlen")
+        && args[3] == *b"0"
+        && args[4] == *b"0-0";
+    is_it.then(|| {
+        let (key, group) = (&args[1], &b"lockstep"[..]);
+        let create: [&[u8]; 6] = [b"XGROUP", b"CREATE", key, group, b"0-0", b"MKSTREAM"];
+        let destroy: [&[u8]; 4] = [b"XGROUP", b"DESTROY", key, group];
+        [OwnedArgs::of(create), OwnedArgs::of(destroy)]
+    })
 }
 
 const READ_AT_ONCE: usize = 1 << 20;

@@ -111,6 +111,28 @@ fn a_file_torn_anywhere_is_cut_after_its_last_whole_unit() {
 }
 
 #[test]
+fn the_empty_stream_of_redis_5_is_loaded_with_its_group() {
+    let file = [
+        command(&["XADD", "s", "MAXLEN", "0", "0-0", "x", "y"]),
+        command(&["XSETID", "s", "0-0"]),
+        command(&["XGROUP", "CREATE", "s", "g", "0-0"]),
+    ]
+    .concat();
+    let server = server(b"yes");
+    let loaded = load(server, folder(&[b"", &file]).path(), "m").expect("loaded");
+    assert_eq!(loaded.measure, file.len() as u64);
+    let locked = Locked::database(&server.keyspace, DbIndex(0));
+    let mut entries = locked.shards().flat_map(|(_, shard)| shard.entries());
+    let entry = entries.next().expect("a key");
+    let ValueRef::Stream(stream) = entry.value() else {
+        panic!("a stream");
+    };
+    let groups: Vec<&[u8]> = stream.groups().map(|(name, _)| name).collect();
+    assert_eq!(groups, [b"g"]);
+    assert!(stream.is_empty());
+}
+
+#[test]
 fn a_torn_file_is_left_alone_where_it_may_not_be_cut() {
     let whole = command(&["SET", "a", "1"]);
     let torn = [&whole[..], b"*3\r\n$3\r\nSET\r\n$1"].concat();

@@ -1,6 +1,6 @@
 //! `CONFIG`. Options and their checks live in `config/`.
 
-use crate::config::Change;
+use crate::config::{Change, Config};
 use crate::execute::SessionContext;
 use crate::protocol::{Args, Reply, WireError, errors};
 
@@ -54,7 +54,24 @@ fn apply(change: &Change) -> Result<(), (&'static str, String)> {
     if change.includes("dir") {
         std::env::set_current_dir(&change.new.dir).map_err(|e| ("dir", e.to_string()))?;
     }
+    if change.includes("appendonly") && change.new.appendonly {
+        can_hold_files(&change.new).map_err(|error| {
+            tracing::warn!(%error, "the append-only file cannot be turned on");
+            let reason = "Unable to turn on AOF. Check server logs.";
+            ("appendonly", reason.to_owned())
+        })?;
+    }
     Ok(())
+}
+
+/// Whether the folder of the append-only file is there and takes files: told now, it is a refused
+/// option; found out later, all writes would have to be refused.
+fn can_hold_files(config: &Config) -> std::io::Result<()> {
+    let folder = config.dir.join(&config.appenddirname);
+    std::fs::create_dir_all(&folder)?;
+    let probe = folder.join(format!("temp-probe-{}", std::process::id()));
+    std::fs::File::create(&probe)?;
+    std::fs::remove_file(probe)
 }
 
 /// What Redis can change while it runs and this server cannot.
