@@ -21,7 +21,8 @@
 //! with its epoch even if nobody wants it any more, because epochs are eight bits and come
 //! again.
 //!
-//! Not done: a hash of many fields is serialised in one piece, under its shard's lock.
+//! Not done: a value of many elements is serialised in one piece, under its shard's lock; what
+//! that costs is in `docs/files.md`.
 
 mod binary;
 mod pace;
