@@ -110,6 +110,18 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
+    /// How many of the elements are needed, from the first on.
+    fn needed(&self) -> usize {
+        match self.limit {
+            // What is stored of a set is sorted all the same.
+            Some((offset, count)) if count >= 0 && self.keeps_order() && self.store.is_none() => {
+                let end = offset.max(0).saturating_add(count);
+                usize::try_from(end).unwrap_or(usize::MAX)
+            }
+            _ => usize::MAX,
+        }
+    }
+
     /// Whether the elements stay as they come: a pattern without a place for them says so.
     fn keeps_order(&self) -> bool {
         self.by.is_some_and(|by| !by.contains(&b'*'))
@@ -203,6 +215,7 @@ struct Source {
 impl Source {
     fn of(entry: Option<EntryRef<'_>>, plan: &Plan<'_>) -> Result<Source, WireError> {
         let texts = |elements: &mut dyn Iterator<Item = Element<'_>>| {
+            let elements = elements.take(plan.needed());
             elements.map(Element::to_vec).collect()
         };
         let turned = plan.descending && plan.keeps_order();

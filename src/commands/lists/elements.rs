@@ -189,17 +189,20 @@ pub(super) fn lrem(
         return Ok(Effect::None);
     };
     let list = ctx.list_of(found)?;
-    let equal = list.iter().enumerate().filter(|(_, e)| e.is(text));
-    let mut places: Vec<usize> = equal.map(|(i, _)| i).collect();
     let most = match count {
         0 => usize::MAX,
         n => usize::try_from(n.unsigned_abs()).unwrap_or(usize::MAX),
     };
+    // No further than to the last that goes.
+    let mut places: Vec<usize>;
     if count < 0 {
-        let drop = places.len().saturating_sub(most);
-        places.drain(..drop);
+        let equal = list.backwards().enumerate().filter(|(_, e)| e.is(text));
+        let last = list.len() - 1;
+        places = equal.take(most).map(|(i, _)| last - i).collect();
+        places.reverse();
     } else {
-        places.truncate(most);
+        let equal = list.iter().enumerate().filter(|(_, e)| e.is(text));
+        places = equal.take(most).map(|(i, _)| i).collect();
     }
     reply.int(places.len() as i64);
     if places.is_empty() {

@@ -43,7 +43,7 @@ impl Count {
     fn add(&mut self, shard: &Shard, now: UnixMs) {
         self.keys += shard.len();
         self.volatile += shard.volatile();
-        if shard.len() <= SAMPLE {
+        if shard.len() <= EXACT {
             shard.entries().for_each(|entry| self.look(entry, now, 1.0));
             return;
         }
@@ -69,5 +69,7 @@ impl Count {
     }
 }
 
-/// Entries looked at in each shard.
-const SAMPLE: usize = 256;
+/// Shards up to this many entries are looked at whole.
+const EXACT: usize = 256;
+/// Entries looked at in each larger shard.
+const SAMPLE: usize = 32;

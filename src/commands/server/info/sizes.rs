@@ -19,17 +19,17 @@ pub(super) fn keysizes(context: &SessionContext<'_>, text: &mut Text) {
         }
     });
     for (db, sizes) in databases {
-        for (kind, title) in TITLES {
-            let Some(bins) = sizes.0.get(kind) else {
-                continue;
-            };
+        for (bins, title) in sizes.0.iter().zip(TITLES) {
             let bins: Vec<String> = bins
                 .iter()
-                .map(|(bin, count)| (bin, count.round()))
+                .enumerate()
+                .map(|(log, count)| (log.checked_sub(1).map_or(0, |log| 1 << log), count.round()))
                 .filter(|(_, count)| *count > 0.0)
-                .map(|(bin, count)| format!("{}={count}", short(*bin)))
+                .map(|(bin, count)| format!("{}={count}", short(bin)))
                 .collect();
-            text.field(&format!("db{db}_distrib_{title}"), bins.join(","));
+            if !bins.is_empty() {
+                text.field(&format!("db{db}_distrib_{title}"), bins.join(","));
+            }
         }
     }
 }
@@ -44,22 +44,33 @@ fn short(bin: usize) -> String {
     }
 }
 
-/// The kind by `TYPE`, and what Redis calls its line, in Redis's order.
-const TITLES: [(&str, &str); 5] = [
-    ("string", "strings_sizes"),
-    ("list", "lists_items"),
-    ("set", "sets_items"),
-    ("zset", "zsets_items"),
-    ("hash", "hashes_items"),
+/// What Redis calls the line of each kind, in Redis's order.
+const TITLES: [&str; 5] = [
+    "strings_sizes",
+    "lists_items",
+    "sets_items",
+    "zsets_items",
+    "hashes_items",
 ];
+// Their places there.
+const STRING: usize = 0;
+const LIST: usize = 1;
+const SET: usize = 2;
+const SORTED_SET: usize = 3;
+const HASH: usize = 4;
 
-/// By kind and lower bound of the size.
-#[derive(Default)]
-struct Sizes(BTreeMap<&'static str, BTreeMap<usize, f64>>);
+/// By kind, as in [`TITLES`], and by the logarithm of the size, plus one.
+struct Sizes([[f64; 65]; TITLES.len()]);
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Sizes([[0.0; 65]; TITLES.len()])
+    }
+}
 
 impl Sizes {
     fn add(&mut self, shard: &Shard) {
-        if shard.len() <= SAMPLE {
+        if shard.len() <= EXACT {
             shard.entries().for_each(|entry| self.look(entry, 1.0));
             return;
         }
@@ -71,31 +82,32 @@ impl Sizes {
 
     fn look(&mut self, entry: EntryRef<'_>, weight: f64) {
         if let Some((kind, size)) = size_of_value(entry.value()) {
-            let bin = size.checked_ilog2().map_or(0, |log| 1 << log);
-            *self.0.entry(kind).or_default().entry(bin).or_default() += weight;
+            self.0[kind][size.checked_ilog2().map_or(0, |log| log as usize + 1)] += weight;
         }
     }
 }
 
-/// Bytes of a string, elements of a collection; streams are not counted.
-fn size_of_value(value: ValueRef<'_>) -> Option<(&'static str, usize)> {
+/// The kind, and bytes of a string or elements of a collection; streams are not counted.
+fn size_of_value(value: ValueRef<'_>) -> Option<(usize, usize)> {
     Some(match value {
-        ValueRef::Int(n) => ("string", itoa::Buffer::new().format(n).len()),
-        ValueRef::Str { bytes, .. } => ("string", bytes.len()),
-        ValueRef::Shared(value) => ("string", value.len()),
-        ValueRef::HashPacked(bytes) => ("hash", HashRef::Packed(bytes).len()),
-        ValueRef::HashPackedEx(bytes) => ("hash", HashRef::PackedEx(bytes).len()),
-        ValueRef::HashTable(table) => ("hash", HashRef::Table(table).len()),
-        ValueRef::ListPacked(bytes) => ("list", ListRef::Packed(bytes).len()),
-        ValueRef::List(list) => ("list", list.len()),
-        ValueRef::SetInts(bytes) => ("set", SetRef::Ints(bytes).len()),
-        ValueRef::SetPacked(bytes) => ("set", SetRef::Packed(bytes).len()),
-        ValueRef::SetTable(set) => ("set", set.len()),
-        ValueRef::SortedSetPacked(bytes) => ("zset", SortedSetRef::Packed(bytes).len()),
-        ValueRef::SortedSet(set) => ("zset", set.len()),
+        ValueRef::Int(n) => (STRING, itoa::Buffer::new().format(n).len()),
+        ValueRef::Str { bytes, .. } => (STRING, bytes.len()),
+        ValueRef::Shared(value) => (STRING, value.len()),
+        ValueRef::HashPacked(bytes) => (HASH, HashRef::Packed(bytes).len()),
+        ValueRef::HashPackedEx(bytes) => (HASH, HashRef::PackedEx(bytes).len()),
+        ValueRef::HashTable(table) => (HASH, HashRef::Table(table).len()),
+        ValueRef::ListPacked(bytes) => (LIST, ListRef::Packed(bytes).len()),
+        ValueRef::List(list) => (LIST, list.len()),
+        ValueRef::SetInts(bytes) => (SET, SetRef::Ints(bytes).len()),
+        ValueRef::SetPacked(bytes) => (SET, SetRef::Packed(bytes).len()),
+        ValueRef::SetTable(set) => (SET, set.len()),
+        ValueRef::SortedSetPacked(bytes) => (SORTED_SET, SortedSetRef::Packed(bytes).len()),
+        ValueRef::SortedSet(set) => (SORTED_SET, set.len()),
         ValueRef::Stream(_) => return None,
     })
 }
 
-/// Entries looked at in each shard.
-const SAMPLE: usize = 256;
+/// Shards up to this many entries are counted whole.
+const EXACT: usize = 256;
+/// Entries looked at in each larger shard.
+const SAMPLE: usize = 32;
