@@ -697,8 +697,9 @@ impl<'a> WriteContext<'a> {
         }
         let shard = self.locked.shard_mut(db, shard_of(hash));
         if let Some(slot) = shard.find(hash, key) {
-            let hidden = shard.remove(slot);
-            self.garbage.push(Box::new(hidden));
+            if let Some(hidden) = shard.remove(slot) {
+                self.garbage.push(Box::new(hidden));
+            }
         }
     }
 
@@ -769,7 +770,9 @@ impl<'a> WriteContext<'a> {
             .locked
             .shard_mut(found.db, found.shard)
             .remove(found.slot);
-        if is_costly(entry.view()) {
+        if let Some(entry) = entry
+            && is_costly(entry.view())
+        {
             self.garbage.push(Box::new(entry));
         }
     }
@@ -778,7 +781,7 @@ impl<'a> WriteContext<'a> {
     pub fn take(&mut self, found: Found) -> Entry {
         self.locked
             .shard_mut(found.db, found.shard)
-            .remove(found.slot)
+            .take(found.slot)
     }
 
     /// Deletes `key`; whether it was there.

@@ -28,8 +28,8 @@ pub fn evict(
     let Some(slot) = shard.find(hash, key) else {
         return Some(0);
     };
+    let freed = shard.entry(slot).mem_bytes();
     let entry = shard.remove(slot);
-    let freed = entry.mem_bytes();
     let frame = Frame {
         server,
         settings,

@@ -299,7 +299,9 @@ fn delete_expired(frame: &Frame<'_>, locked: &mut Locked<'static>, scratch: &mut
             continue;
         };
         if shard.entry(slot).expiry().is_some_and(|at| at <= frame.now) {
-            scratch.garbage.push(Box::new(shard.remove(slot)));
+            if let Some(entry) = shard.remove(slot) {
+                scratch.garbage.push(Box::new(entry));
+            }
             scratch.effects.command(db, 2).arg(b"DEL").arg(&key);
             frame.server.stats.count_expired(1);
         }

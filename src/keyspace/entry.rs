@@ -205,6 +205,32 @@ pub enum ValueRef<'a> {
     Stream(&'a Stream),
 }
 
+/// A value that snapshots take in pieces: its items cannot be shared with a copy.
+pub enum Pieces<'a> {
+    /// A hash table.
+    Hash(&'a mut HashTable),
+    /// A large sorted set.
+    SortedSet(&'a mut SortedSet),
+}
+
+impl Pieces<'_> {
+    /// Begins to remember the value as it is now, for whoever has the ticket.
+    pub fn freeze(&mut self, ticket: u64) {
+        match self {
+            Pieces::Hash(table) => table.freeze(ticket),
+            Pieces::SortedSet(set) => set.freeze(ticket),
+        }
+    }
+
+    /// Remembers nothing any longer.
+    pub fn thaw(&mut self) {
+        match self {
+            Pieces::Hash(table) => table.thaw(),
+            Pieces::SortedSet(set) => set.thaw(),
+        }
+    }
+}
+
 /// An owned entry.
 pub struct Entry {
     raw: NonNull<u8>,
@@ -263,23 +289,13 @@ impl Entry {
 
     /// The same value with its expiry and clock under another key.
     pub fn renamed(self, key: &[u8]) -> Entry {
-        let (mut old, kind) = (EntryPtr(self.raw), self.view().kind());
-        let at = old.payload_at();
-        let payload = if kind.is_inline() {
-            Payload::Inline(kind, old.inline())
-        } else {
-            // Eight bytes: the integer, or the pointer to the object.
-            Payload::Int(old.int(at))
-        };
-        let new = Entry::new(key, old.expiry(), payload).into_raw();
-        EntryPtr(new).set_clock(self.view().clock());
-        if !kind.is_inline() {
-            // The object changes hands: the old entry becomes an integer, which owns nothing.
-            EntryPtr(new).mark(kind);
-            old.mark(Kind::Int);
-        }
-        // SAFETY: `new` was given up above, and nobody else has it.
-        unsafe { Entry::from_raw(new) }
+        EntryPtr(self.raw).take_value(key)
+    }
+
+    /// The value, if it is of a kind that snapshots take in pieces.
+    pub fn pieces(&mut self) -> Option<Pieces<'_>> {
+        // SAFETY: the entry is borrowed exclusively.
+        unsafe { EntryPtr(self.raw).pieces() }
     }
 
     /// Bytes of the allocation and of the object it owns.
@@ -397,8 +413,25 @@ impl<'a> EntryRef<'a> {
         }
     }
 
-    /// A copy of the value and its expiry under another key. Large strings are shared until
-    /// one of the two changes.
+    /// The ticket of the snapshot that is taking the value in pieces.
+    #[inline]
+    pub fn ticket(&self) -> Option<u64> {
+        match self.kind() {
+            Kind::HashTable | Kind::SortedSet => self.ticket_of_large(),
+            _ => None,
+        }
+    }
+
+    fn ticket_of_large(&self) -> Option<u64> {
+        match self.value() {
+            ValueRef::HashTable(table) => table.ticket(),
+            ValueRef::SortedSet(set) => set.ticket(),
+            _ => None,
+        }
+    }
+
+    /// A copy of the value and its expiry under another key. Large strings, lists, sets and
+    /// streams are shared until one of the two changes.
     pub fn copied(&self, key: &[u8]) -> Entry {
         let payload = match self.value() {
             ValueRef::Int(n) => Payload::Int(n),
@@ -617,6 +650,40 @@ impl EntryPtr {
             };
         self.resize(old, new);
         self.write_payload(at, payload);
+    }
+
+    /// Moves the value to a new entry with this key; the old one is an integer then.
+    pub(super) fn take_value(&mut self, key: &[u8]) -> Entry {
+        let kind = Kind::of(self.byte(0));
+        let payload = if kind.is_inline() {
+            Payload::Inline(kind, self.inline())
+        } else {
+            // Eight bytes: the integer, or the pointer to the object.
+            Payload::Int(self.int(self.payload_at()))
+        };
+        let new = Entry::new(key, self.expiry(), payload);
+        let mut ptr = EntryPtr(new.raw);
+        ptr.write(2, &self.read::<3>(2));
+        if !kind.is_inline() {
+            // The object changes hands: an integer owns nothing.
+            ptr.mark(kind);
+            self.mark(Kind::Int);
+        }
+        new
+    }
+
+    /// The value, if it is of a kind that snapshots take in pieces.
+    ///
+    /// # Safety
+    /// The caller must hold the entry exclusively for `'a`.
+    pub(super) unsafe fn pieces<'a>(&mut self) -> Option<Pieces<'a>> {
+        match Kind::of(self.byte(0)) {
+            // SAFETY: the object is of the type of its kind; the entry is held exclusively.
+            Kind::HashTable => Some(Pieces::Hash(unsafe { self.object_mut() })),
+            // SAFETY: as above.
+            Kind::SortedSet => Some(Pieces::SortedSet(unsafe { self.object_mut() })),
+            _ => None,
+        }
     }
 
     pub(super) fn set_kind(&mut self, kind: Kind) {

@@ -14,8 +14,8 @@ mod shard;
 mod waiters;
 
 pub use database::{Database, DbIndex, Keyspace, SHARD_BITS, SHARDS, shard_of};
-pub use entry::{Entry, EntryRef, Kind, MAX_INLINE, Object, Payload, ValueRef};
+pub use entry::{Entry, EntryRef, Kind, MAX_INLINE, Object, Payload, Pieces, ValueRef};
 pub use libraries::{Conflict, FunctionInfo, Functions, Libraries, Library};
 pub use locks::Locked;
-pub use shard::{HandedBy, Inline, PreImage, Shard, WatchFlag};
+pub use shard::{Given, HandedBy, Inline, PreImage, Shard, Step, Ticket, WatchFlag};
 pub use waiters::{Cause, Served, Waiter, WaiterParts, Waiters, Wanted};

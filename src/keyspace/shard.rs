@@ -4,9 +4,13 @@
 //! things: hand the entry to a running snapshot before its first change, tell those who watch
 //! the key or wait for it, and keep the expiry hints true.
 
+mod pieces;
+
+pub use pieces::{Given, Step};
+
 use super::SHARD_BITS;
 use super::database::DbIndex;
-use super::entry::{Entry, EntryPtr, EntryRef, Kind, Object, Payload, ValueRef};
+use super::entry::{Entry, EntryPtr, EntryRef, Kind, Object, Payload, Pieces, ValueRef};
 use super::expiry::Hints;
 use super::waiters::{Waiter, Waiters};
 use crate::time::UnixMs;
@@ -22,8 +26,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Raised when a key that a client watches is touched.
 pub type WatchFlag = Arc<AtomicBool>;
 
-/// Takes an entry as it was when the snapshot began.
-pub type PreImage = Arc<dyn Fn(DbIndex, EntryRef<'_>, HandedBy) + Send + Sync>;
+/// Takes an entry as it was when the snapshot began; or, if its value is large, gives a ticket
+/// with which it is taken in pieces.
+pub type PreImage = Arc<dyn Fn(DbIndex, EntryRef<'_>, HandedBy) -> Option<Ticket> + Send + Sync>;
+
+/// Names a value that a snapshot takes in pieces; never the same twice.
+pub type Ticket = u64;
 
 /// Who hands an entry to a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +52,8 @@ pub struct Shard {
     db: DbIndex,
     epoch: u8,
     snapshot: Option<Walk>,
+    /// Values that a snapshot takes in pieces, and where they are.
+    frozen: Vec<pieces::Frozen>,
     watched: HashMap<Box<[u8]>, Vec<WatchFlag>>,
     waiters: Waiters,
     /// Whether anybody must hear of a change: a key is watched, or waited for.
@@ -59,6 +69,8 @@ type Keys = Table<Entry, SHARD_BITS>;
 /// A snapshot's progress in this shard.
 struct Walk {
     sink: PreImage,
+    /// The number that the database of the shard's own keys had.
+    db: DbIndex,
     cursor: u64,
     /// The keys of a database that was flushed or swapped away while the snapshot ran: they
     /// are walked here, with the number the database had.
@@ -77,6 +89,7 @@ impl Shard {
             db,
             epoch,
             snapshot: None,
+            frozen: Vec::new(),
             watched: HashMap::new(),
             waiters: Waiters::default(),
             followed: false,
@@ -187,6 +200,9 @@ impl Shard {
         let entry = unsafe { EntryRef::of(raw) };
         let (expiry, due) = (entry.expiry(), due(entry));
         self.touch(entry.key());
+        if let Some(ticket) = entry.ticket() {
+            self.frozen_at(ticket, entry.key());
+        }
         if expiry.is_some() {
             self.volatile += 1;
         }
@@ -197,12 +213,29 @@ impl Shard {
         self.table.insert_new(hash, unsafe { Entry::from_raw(raw) });
     }
 
-    /// Takes a key out.
-    pub fn remove(&mut self, slot: Slot) -> Entry {
+    /// Deletes a key. What is left of it is the caller's to free, unless a snapshot still has
+    /// to take it.
+    pub fn remove(&mut self, slot: Slot) -> Option<Entry> {
+        let entry = self.take(slot);
+        match entry.view().ticket() {
+            Some(ticket) => {
+                self.frozen_alone(ticket, entry);
+                None
+            }
+            None => Some(entry),
+        }
+    }
+
+    /// Takes a key out to put its value elsewhere, before the lock is released: a snapshot may
+    /// be taking it in pieces.
+    pub fn take(&mut self, slot: Slot) -> Entry {
         self.prepare(slot);
         let entry = self.table.remove(slot);
         if entry.view().expiry().is_some() {
             self.volatile -= 1;
+        }
+        if let Some(ticket) = entry.view().ticket() {
+            self.frozen_gone(ticket);
         }
         entry
     }
@@ -219,7 +252,14 @@ impl Shard {
     /// Gives the key a new value; the expiry stays.
     #[inline]
     pub fn set_payload(&mut self, slot: Slot, payload: Payload<'_>) {
-        self.edit(slot, |entry| entry.set_payload(payload));
+        self.prepare(slot);
+        if let Some(ticket) = self.entry(slot).ticket() {
+            // A snapshot has still to take the old one.
+            let old = EntryPtr(self.table.get(slot)).take_value(self.entry(slot).key());
+            self.frozen_gone(ticket);
+            self.frozen_alone(ticket, old);
+        }
+        self.edit_prepared(slot, |entry| entry.set_payload(payload));
     }
 
     /// Changes the integer of an entry of kind `Int`.
@@ -294,12 +334,13 @@ impl Shard {
                 self.tell_followers(key);
             }
         }
+        self.part_from_frozen();
         self.volatile = 0;
         self.hints.clear();
         let table = std::mem::take(&mut self.table);
         match &mut self.snapshot {
             Some(walk) if !walk.own_done => {
-                walk.aside.push((self.db, table, walk.cursor));
+                walk.aside.push((walk.db, table, walk.cursor));
                 walk.own_done = true;
                 Table::new()
             }
@@ -330,15 +371,14 @@ impl Shard {
 
     /// Exchanges the keys of two shards (`SWAPDB`).
     pub(super) fn swap_contents(a: &mut Shard, b: &mut Shard) {
-        // A snapshot in progress knows the keys by their old database, so both are completed
-        // as they are now; that is a short pause bounded by the shard's remaining keys.
-        while a.walk(usize::MAX) {}
-        while b.walk(usize::MAX) {}
         Self::touch_exchanged(a, b);
         Self::touch_exchanged(b, a);
         std::mem::swap(&mut a.table, &mut b.table);
         std::mem::swap(&mut a.volatile, &mut b.volatile);
         std::mem::swap(&mut a.hints, &mut b.hints);
+        // A snapshot knows the keys by their old database, and so it goes on.
+        std::mem::swap(&mut a.snapshot, &mut b.snapshot);
+        std::mem::swap(&mut a.frozen, &mut b.frozen);
         let newest = a.last_write.max(b.last_write);
         (a.last_write, b.last_write) = (newest, newest);
     }
@@ -497,57 +537,6 @@ impl Shard {
 
     // --- snapshots ---
 
-    /// Begins a snapshot: from here on, entries not of `epoch` go to `sink` before they
-    /// change, and [`Shard::walk`] visits the rest.
-    pub fn begin_snapshot(&mut self, epoch: u8, sink: PreImage) {
-        self.epoch = epoch;
-        self.snapshot = Some(Walk {
-            sink,
-            cursor: 0,
-            aside: Vec::new(),
-            own_done: false,
-        });
-    }
-
-    /// Hands about `count` more entries to the snapshot; whether there is more to do.
-    pub fn walk(&mut self, count: usize) -> bool {
-        let Some(walk) = &mut self.snapshot else {
-            return false;
-        };
-        let (db, table, cursor, own) = match walk.aside.last_mut() {
-            Some((db, table, cursor)) => (*db, &*table, cursor, false),
-            None if !walk.own_done => (self.db, &self.table, &mut walk.cursor, true),
-            None => {
-                self.snapshot = None;
-                return false;
-            }
-        };
-        let (epoch, sink) = (self.epoch, &walk.sink);
-        let next = table.scan(*cursor, count, |raw| {
-            let mut ptr = EntryPtr(raw);
-            // SAFETY: the entry is live and the table borrowed.
-            let entry = unsafe { EntryRef::of(raw) };
-            if entry.epoch() != epoch {
-                sink(db, entry, HandedBy::Walker);
-                ptr.set_epoch(epoch);
-            }
-        });
-        *cursor = next;
-        if next == 0 {
-            if own {
-                walk.own_done = true;
-            } else {
-                walk.aside.pop();
-            }
-        }
-        true
-    }
-
-    /// Ends a snapshot that was given up.
-    pub fn abort_snapshot(&mut self) {
-        self.snapshot = None;
-    }
-
     /// What must happen before an entry changes.
     #[inline]
     fn prepare(&mut self, slot: Slot) {
@@ -555,20 +544,32 @@ impl Shard {
         // SAFETY: the entry is live and `self` borrowed.
         let entry = unsafe { EntryRef::of(raw) };
         if entry.epoch() != self.epoch {
+            EntryPtr(raw).set_epoch(self.epoch);
             if let Some(walk) = &self.snapshot
                 && !walk.own_done
                 && !Keys::is_behind(walk.cursor, crate::hash::hash(entry.key()))
+                && let Some(ticket) = (walk.sink)(walk.db, entry, HandedBy::Writer)
             {
-                (walk.sink)(self.db, entry, HandedBy::Writer);
+                self.freeze(slot, ticket);
             }
-            EntryPtr(raw).set_epoch(self.epoch);
         }
         self.touch(entry.key());
+    }
+
+    /// The value at `slot`, if it is of a kind that snapshots take in pieces.
+    fn pieces(&mut self, slot: Slot) -> Option<Pieces<'_>> {
+        // SAFETY: the entry is live and `self` borrowed exclusively.
+        unsafe { EntryPtr(self.table.get(slot)).pieces() }
     }
 
     #[inline]
     fn edit<R>(&mut self, slot: Slot, change: impl FnOnce(&mut EntryPtr) -> R) -> R {
         self.prepare(slot);
+        self.edit_prepared(slot, change)
+    }
+
+    #[inline]
+    fn edit_prepared<R>(&mut self, slot: Slot, change: impl FnOnce(&mut EntryPtr) -> R) -> R {
         let raw = self.table.get(slot);
         let mut ptr = EntryPtr(raw);
         let result = change(&mut ptr);

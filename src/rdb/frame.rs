@@ -2,7 +2,7 @@
 
 use super::checksum::Checksum;
 use super::codes;
-use super::write::{Object, Target, put_length, put_string};
+use super::write::{Elements, Object, Relieve, Target, put_length, put_string};
 use crate::execute::{Settings, frequency, idle_seconds};
 use crate::keyspace::{DbIndex, EntryRef, ValueRef};
 use crate::time::UnixMs;
@@ -98,6 +98,22 @@ pub fn put_key_quickly(out: &mut Vec<u8>, entry: EntryRef<'_>, form: &KeyForm) -
         true => Rest::Compress(from),
         false => Rest::Nothing,
     }
+}
+
+/// Appends a key and, of its value, only how many elements come; the caller appends them.
+pub fn put_key_of_elements(out: &mut Vec<u8>, entry: EntryRef<'_>, form: &KeyForm) -> Elements {
+    put_before_value(out, entry, form).begin(out)
+}
+
+/// Appends a key and its value; `relieve` is called now and then with what there is, and may
+/// take it.
+pub fn put_key_in_parts(
+    out: &mut Vec<u8>,
+    entry: EntryRef<'_>,
+    form: &KeyForm,
+    relieve: Relieve<'_>,
+) {
+    put_before_value(out, entry, form).write_in_parts(out, relieve);
 }
 
 /// Appends what stands before a value.

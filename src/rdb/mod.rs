@@ -39,7 +39,8 @@ pub use checksum::Checksum;
 pub use error::{Problem, RdbError};
 pub use file::{FileReader, Item, Key, is_head};
 pub use frame::{
-    KeyForm, Rest, Usage, needed_version, put_end, put_head, put_key, put_key_quickly, put_select,
+    KeyForm, Rest, Usage, needed_version, put_end, put_head, put_key, put_key_in_parts,
+    put_key_of_elements, put_key_quickly, put_select,
 };
 pub use functions::{FunctionsError, put_function, read_functions, write_functions};
 pub use payload::{PayloadError, is_old_enough, read_payload, write_old_payload, write_payload};
@@ -47,4 +48,4 @@ pub use stream_node::each_entry;
 pub use value::{
     StreamConsumer, StreamGroup, StreamId, StreamPending, StreamValue, Strings, Value,
 };
-pub use write::{Target, put_compressed, put_string};
+pub use write::{Elements, Target, put_compressed, put_string};

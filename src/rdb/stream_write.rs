@@ -1,7 +1,7 @@
 //! Writing a stream.
 
 use super::codes;
-use super::write::{ListpackBuf, Target, put_length, put_string};
+use super::write::{ListpackBuf, Relieve, Target, put_length, put_string, relieve_if_long};
 use crate::values::packed::Element;
 use crate::values::stream::{Entry, Group, Stream, StreamId};
 
@@ -15,12 +15,19 @@ pub(super) fn kind_of_stream(target: Target) -> u8 {
 }
 
 /// Appends a stream as type `kind` has it.
-pub(super) fn put_stream(out: &mut Vec<u8>, stream: &Stream, kind: u8, target: Target) {
+pub(super) fn put_stream(
+    out: &mut Vec<u8>,
+    stream: &Stream,
+    kind: u8,
+    target: Target,
+    relieve: Relieve<'_>,
+) {
     let bases: Vec<StreamId> = stream.node_ids().collect();
     put_length(out, bases.len() as u64);
     for (index, base) in bases.iter().enumerate() {
         let next = bases.get(index + 1).and_then(|next| next.previous());
         put_node(out, stream, *base, next.unwrap_or(StreamId::MAX), target);
+        relieve_if_long(out, relieve);
     }
     put_length(out, stream.len() as u64);
     put_id(out, stream.last_id);
@@ -31,7 +38,7 @@ pub(super) fn put_stream(out: &mut Vec<u8>, stream: &Stream, kind: u8, target: T
     }
     put_length(out, stream.groups().len() as u64);
     for (name, group) in stream.groups() {
-        put_group(out, name, group, kind, target);
+        put_group(out, (name, group), kind, target, relieve);
     }
 }
 
@@ -75,7 +82,13 @@ fn put_node(out: &mut Vec<u8>, stream: &Stream, base: StreamId, last: StreamId, 
     put_string(out, &pack.finish(), target.compress);
 }
 
-fn put_group(out: &mut Vec<u8>, name: &[u8], group: &Group, kind: u8, target: Target) {
+fn put_group(
+    out: &mut Vec<u8>,
+    (name, group): (&[u8], &Group),
+    kind: u8,
+    target: Target,
+    relieve: Relieve<'_>,
+) {
     put_string(out, name, target.compress);
     put_id(out, group.last_id);
     if kind != codes::STREAM {
@@ -86,6 +99,7 @@ fn put_group(out: &mut Vec<u8>, name: &[u8], group: &Group, kind: u8, target: Ta
         out.extend_from_slice(&id.to_bytes());
         out.extend_from_slice(&pending.delivered_at.to_le_bytes());
         put_length(out, pending.deliveries);
+        relieve_if_long(out, relieve);
     }
     put_length(out, group.consumer_count() as u64);
     for consumer in group.consumers() {
@@ -98,6 +112,7 @@ fn put_group(out: &mut Vec<u8>, name: &[u8], group: &Group, kind: u8, target: Ta
         put_length(out, consumer.pending().len() as u64);
         for (id, ()) in consumer.pending().iter() {
             out.extend_from_slice(&id.to_bytes());
+            relieve_if_long(out, relieve);
         }
     }
 }

@@ -11,7 +11,8 @@ use super::packs::backwards;
 use super::source;
 use super::stream_write::{kind_of_stream, put_stream};
 use crate::keyspace::ValueRef;
-use crate::values::hash::HashRef;
+use crate::time::UnixMs;
+use crate::values::hash::{Field, HashRef};
 use crate::values::list::ListRef;
 use crate::values::packed::{self, Element, Encoded};
 use crate::values::set::{self, SetRef};
@@ -102,9 +103,57 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// Appends how many elements come, and says how to append them; for hash tables and large
+    /// sorted sets.
+    pub fn begin(&self, out: &mut Vec<u8>) -> Elements {
+        let (len, earliest) = match self.value {
+            ValueRef::HashTable(table) => (table.len(), table.min_expiry()),
+            ValueRef::SortedSet(set) => (set.len(), None),
+            _ => (0, None),
+        };
+        self.elements(out, len, earliest)
+    }
+
+    fn elements(&self, out: &mut Vec<u8>, len: usize, earliest: Option<UnixMs>) -> Elements {
+        let earliest = earliest.unwrap_or(0);
+        if self.kind == codes::HASH_METADATA {
+            out.extend_from_slice(&earliest.to_le_bytes());
+        }
+        put_length(out, len as u64);
+        Elements {
+            kind: self.kind,
+            earliest,
+            compress: self.target.compress,
+        }
+    }
+
+    /// Appends the object, its type aside. Of a list, set or stream on the heap `relieve` is
+    /// called now and then with what there is, and may take it.
+    pub fn write_in_parts(&self, out: &mut Vec<u8>, relieve: Relieve<'_>) {
+        let compress = self.target.compress;
+        match self.value {
+            ValueRef::List(list) => {
+                let list = ListRef::Quick(list);
+                match self.kind {
+                    codes::LIST => put_length(out, list.len() as u64),
+                    _ => put_length(out, u64::from(count_nodes(list))),
+                }
+                self.list_nodes(out, list, relieve);
+            }
+            ValueRef::SetTable(table) => {
+                put_members(out, SetRef::Table(table), compress, relieve);
+            }
+            ValueRef::Stream(stream) => {
+                put_stream(out, stream, self.kind, self.target, relieve);
+            }
+            _ => self.write(out),
+        }
+    }
+
     /// Appends the object, its type aside.
     pub fn write(&self, out: &mut Vec<u8>) {
         let compress = self.target.compress;
+        let whole = &mut |_: &mut Vec<u8>| ();
         match self.value {
             ValueRef::Int(n) => put_string(out, itoa::Buffer::new().format(n).as_bytes(), compress),
             ValueRef::Str { bytes, .. } => put_string(out, bytes, compress),
@@ -135,40 +184,52 @@ impl<'a> Object<'a> {
                 let elements = packed::elements(bytes, PACKED_HEADER);
                 put_listpack(out, bytes, elements, compress);
             }
-            ValueRef::SetPacked(bytes) => put_members(out, SetRef::Packed(bytes), compress),
-            ValueRef::SetTable(table) => put_members(out, SetRef::Table(table), compress),
+            ValueRef::SetPacked(bytes) => {
+                put_members(out, SetRef::Packed(bytes), compress, whole);
+            }
+            ValueRef::SetTable(table) => put_members(out, SetRef::Table(table), compress, whole),
             ValueRef::SortedSetPacked(bytes) => self.sorted_set(out, SortedSetRef::Packed(bytes)),
             ValueRef::SortedSet(set) => self.sorted_set(out, SortedSetRef::Full(set)),
-            ValueRef::Stream(stream) => put_stream(out, stream, self.kind, self.target),
+            ValueRef::Stream(stream) => put_stream(out, stream, self.kind, self.target, whole),
         }
     }
 
     /// A list element by element, or as listpacks and large elements.
     fn list(&self, out: &mut Vec<u8>, list: ListRef<'_>) {
-        let compress = self.target.compress;
+        let whole = &mut |_: &mut Vec<u8>| ();
         if self.kind == codes::LIST {
             put_length(out, list.len() as u64);
-            list.iter()
-                .for_each(|element| put_element(out, element, compress));
+            self.list_nodes(out, list, whole);
             return;
         }
         // How many nodes there are is known at their end; four bytes hold any number.
         let count_at = out.len() + 1;
         out.extend_from_slice(&[0x80, 0, 0, 0, 0]);
-        let mut nodes = ListNodes {
-            out,
-            compress,
-            count: 0,
-            pack: ListpackBuf::with_capacity(0),
-        };
-        list.iter().for_each(|element| nodes.add(element));
-        nodes.end_pack();
-        let count = nodes.count;
+        let count = self.list_nodes(out, list, whole);
         out[count_at..count_at + 4].copy_from_slice(&count.to_be_bytes());
         if count < FEW_NODES {
             // Most lists are small, and so is the length of a small number.
             out.splice(count_at - 1..count_at + 4, [count as u8]);
         }
+    }
+
+    /// What comes behind the number of elements or nodes of a list; how many nodes that was.
+    fn list_nodes(&self, out: &mut Vec<u8>, list: ListRef<'_>, relieve: Relieve<'_>) -> u32 {
+        let compress = self.target.compress;
+        if self.kind == codes::LIST {
+            for element in list.iter() {
+                put_element(out, element, compress);
+                relieve_if_long(out, relieve);
+            }
+            return 0;
+        }
+        let mut nodes = ListNodes::new(compress);
+        for element in list.iter() {
+            nodes.add(out, element);
+            relieve_if_long(out, relieve);
+        }
+        nodes.end_pack(out);
+        nodes.count
     }
 
     /// A sorted set as a listpack of members and scores, or member by member.
@@ -185,76 +246,119 @@ impl<'a> Object<'a> {
             put_string(out, &pack.finish(), compress);
             return;
         }
-        put_length(out, set.len() as u64);
-        for (member, score) in set.iter() {
-            put_element(out, member, compress);
-            out.extend_from_slice(&score.to_le_bytes());
-        }
+        let elements = self.elements(out, set.len(), None);
+        set.iter()
+            .for_each(|(member, score)| elements.scored(out, member, score));
     }
 
     /// A hash field by field.
     fn hash(&self, out: &mut Vec<u8>, hash: HashRef<'_>) {
-        let compress = self.target.compress;
-        let earliest = hash.min_expiry().unwrap_or(0);
+        let elements = self.elements(out, hash.len(), hash.min_expiry());
+        hash.iter().for_each(|field| elements.field(out, field));
+    }
+}
+
+/// How the elements of a hash or sorted set are written that are not packed.
+#[derive(Clone, Copy, Debug)]
+pub struct Elements {
+    kind: u8,
+    /// When the first field of the hash expires.
+    earliest: UnixMs,
+    compress: bool,
+}
+
+impl Elements {
+    /// Appends a field.
+    pub fn field(&self, out: &mut Vec<u8>, field: Field<'_>) {
         if self.kind == codes::HASH_METADATA {
-            out.extend_from_slice(&earliest.to_le_bytes());
+            let since = field.expires_at.map_or(0, |at| at - self.earliest + 1);
+            put_length(out, since as u64);
         }
-        put_length(out, hash.len() as u64);
-        for field in hash.iter() {
-            if self.kind == codes::HASH_METADATA {
-                let since = field.expires_at.map_or(0, |at| at - earliest + 1);
-                put_length(out, since as u64);
-            }
-            put_element(out, field.name, compress);
-            put_element(out, field.value, compress);
-            if self.kind == codes::HASH_22 {
-                let at = field.expires_at.unwrap_or(-1);
-                out.extend_from_slice(&at.to_le_bytes());
-            }
+        put_element(out, field.name, self.compress);
+        put_element(out, field.value, self.compress);
+        if self.kind == codes::HASH_22 {
+            let at = field.expires_at.unwrap_or(-1);
+            out.extend_from_slice(&at.to_le_bytes());
         }
+    }
+
+    /// Appends a member with its score.
+    pub fn scored(&self, out: &mut Vec<u8>, member: Element<'_>, score: f64) {
+        put_element(out, member, self.compress);
+        out.extend_from_slice(&score.to_le_bytes());
     }
 }
 
 /// The nodes of a list in the making.
-struct ListNodes<'o> {
-    out: &'o mut Vec<u8>,
+struct ListNodes {
     compress: bool,
     count: u32,
     pack: ListpackBuf,
 }
 
-impl ListNodes<'_> {
-    fn add(&mut self, element: Element<'_>) {
+impl ListNodes {
+    fn new(compress: bool) -> Self {
+        ListNodes {
+            compress,
+            count: 0,
+            pack: ListpackBuf::with_capacity(0),
+        }
+    }
+
+    fn add(&mut self, out: &mut Vec<u8>, element: Element<'_>) {
         let len = element.text_len();
         if self.pack.len() + len > NODE_BYTES {
-            self.end_pack();
+            self.end_pack(out);
         }
         if len > NODE_BYTES {
-            put_length(self.out, PLAIN_NODE);
-            put_element(self.out, element, self.compress);
+            put_length(out, PLAIN_NODE);
+            put_element(out, element, self.compress);
             self.count += 1;
         } else {
             self.pack.push(element);
         }
     }
 
-    fn end_pack(&mut self) {
+    fn end_pack(&mut self, out: &mut Vec<u8>) {
         if self.pack.is_empty() {
             return;
         }
         let next = ListpackBuf::with_capacity(self.pack.len());
         let pack = std::mem::replace(&mut self.pack, next).finish();
-        put_length(self.out, PACKED_NODE);
-        put_string(self.out, &pack, self.compress);
+        put_length(out, PACKED_NODE);
+        put_string(out, &pack, self.compress);
         self.count += 1;
     }
 }
 
+/// How many nodes a list will have, where that must be said first.
+fn count_nodes(list: ListRef<'_>) -> u32 {
+    let (mut nodes, mut out) = (ListNodes::new(false), Vec::new());
+    for element in list.iter() {
+        nodes.add(&mut out, element);
+        out.clear();
+    }
+    nodes.end_pack(&mut out);
+    nodes.count
+}
+
 /// A set member by member.
-fn put_members(out: &mut Vec<u8>, set: SetRef<'_>, compress: bool) {
+fn put_members(out: &mut Vec<u8>, set: SetRef<'_>, compress: bool, relieve: Relieve<'_>) {
     put_length(out, set.len() as u64);
     for member in set.iter() {
         put_element(out, member, compress);
+        relieve_if_long(out, relieve);
+    }
+}
+
+/// Takes what has been written so far, so that it need not all lie in memory.
+pub type Relieve<'r> = &'r mut dyn FnMut(&mut Vec<u8>);
+
+/// Calls `relieve` when there is enough to be worth it.
+#[inline]
+pub(super) fn relieve_if_long(out: &mut Vec<u8>, relieve: Relieve<'_>) {
+    if out.len() >= PART {
+        relieve(out);
     }
 }
 
@@ -429,6 +533,8 @@ const FIRST_WITH_SET_LISTPACKS: u32 = 11;
 /// The forms of a list's nodes.
 pub(super) const PLAIN_NODE: u64 = 1;
 pub(super) const PACKED_NODE: u64 = 2;
+/// Bytes that are worth taking.
+const PART: usize = 64 * 1024;
 /// Bytes of a node, about: as many as Redis puts in one.
 const NODE_BYTES: usize = 8192;
 /// Marks a special string.

@@ -89,10 +89,10 @@ impl Binary {
         std::mem::take(&mut self.done)
     }
 
-    /// Writes a key.
-    pub fn entry(&mut self, db: DbIndex, entry: EntryRef<'_>) {
+    /// Whether the entry is to be written at all.
+    pub fn admits(&mut self, entry: EntryRef<'_>) -> bool {
         if self.form.without_keys || self.fault.is_some() {
-            return;
+            return false;
         }
         let version = self.form.keys.target.version;
         if self.form.strict && needed_version(entry, &self.form.keys) > version {
@@ -101,8 +101,13 @@ impl Binary {
                 "RDB version {version} has no hashes whose fields expire, such as '{key}'; \
                  'replica-rdb-version' says which version the replica reads"
             ));
-            return;
+            return false;
         }
+        true
+    }
+
+    /// Writes a key that is admitted.
+    pub fn entry(&mut self, db: DbIndex, entry: EntryRef<'_>) {
         if self.selected != Some(db) {
             self.selected = Some(db);
             put_select(&mut self.current, db);

@@ -14,6 +14,9 @@
 //! The walker pauses while the channel is full; pre-images then gather in memory, at most
 //! once the size of the data.
 //!
+//! Values of many elements do not come in one piece under a lock: `sink.rs`. So no writer waits
+//! longer for a large value than for a small one.
+//!
 //! Values that are one string, packed collections among them, are compressed when they are sent,
 //! under no lock. A snapshot for a file steps aside for those who serve (`pace.rs`).
 //!
@@ -21,11 +24,9 @@
 //! with its epoch even if nobody wants it any more, because epochs are eight bits and come
 //! again.
 //!
-//! Not done: a value of many elements is serialised in one piece, under its shard's lock; what
-//! that costs is in `docs/files.md`.
-
 mod binary;
 mod pace;
+mod pieces;
 mod sink;
 mod text;
 mod walker;

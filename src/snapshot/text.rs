@@ -16,14 +16,29 @@ use std::sync::Arc;
 
 /// Commands in the making, in chunks.
 #[derive(Default)]
-pub(super) struct Text {
+pub(super) struct Text<'t> {
+    /// Where finished chunks go; they are kept if that is not said.
+    to: Option<&'t mut (dyn FnMut(Bytes) + Send)>,
     done: Vec<Bytes>,
     done_bytes: usize,
     current: Vec<u8>,
     selected: Option<DbIndex>,
 }
 
-impl Text {
+impl<'t> Text<'t> {
+    /// Commands whose chunks go to `to` one by one.
+    pub fn to(to: &'t mut (dyn FnMut(Bytes) + Send)) -> Self {
+        Text {
+            to: Some(to),
+            ..Text::default()
+        }
+    }
+
+    /// Ends the last chunk.
+    pub fn end(mut self) {
+        self.cut();
+    }
+
     /// Bytes that have been written and not taken.
     pub fn len(&self) -> usize {
         self.done_bytes + self.current.len()
@@ -76,6 +91,23 @@ impl Text {
         if self.selected != Some(db) {
             self.selected = Some(db);
             self.command(2).arg(b"SELECT").int(i64::from(db.0));
+        }
+    }
+
+    /// Writes a command: words, and `count` more that are encoded already.
+    pub fn words(&mut self, head: &[&[u8]], encoded: &[u8], count: usize) {
+        self.command(head.len() + count);
+        for word in head {
+            self.arg(word);
+        }
+        self.current.extend_from_slice(encoded);
+        self.cut_if_long();
+    }
+
+    /// Sets the key's expiry, if it has one.
+    pub fn expire(&mut self, key: &[u8], expiry: Option<UnixMs>) {
+        if let Some(at) = expiry {
+            self.command(3).arg(b"PEXPIREAT").arg(key).int(at);
         }
     }
 
@@ -134,9 +166,7 @@ impl Text {
                 }
             }
         }
-        if let Some(at) = expiry {
-            self.command(3).arg(b"PEXPIREAT").arg(key).int(at);
-        }
+        self.expire(key, expiry);
     }
 
     fn fields(&mut self, key: &[u8], fields: &[Field<'_>]) {
@@ -177,9 +207,7 @@ impl Text {
             piece.push(element);
         }
         self.piece(key, command, &piece);
-        if let Some(at) = expiry {
-            self.command(3).arg(b"PEXPIREAT").arg(key).int(at);
-        }
+        self.expire(key, expiry);
     }
 
     fn sorted_set(&mut self, key: &[u8], set: SortedSetRef<'_>, expiry: Option<UnixMs>) {
@@ -200,9 +228,7 @@ impl Text {
             }
             self.cut_if_long();
         }
-        if let Some(at) = expiry {
-            self.command(3).arg(b"PEXPIREAT").arg(key).int(at);
-        }
+        self.expire(key, expiry);
     }
 
     fn list(&mut self, key: &[u8], list: ListRef<'_>, expiry: Option<UnixMs>) {
@@ -246,9 +272,7 @@ impl Text {
         for (name, group) in stream.groups() {
             self.group(key, name, group);
         }
-        if let Some(at) = expiry {
-            self.command(3).arg(b"PEXPIREAT").arg(key).int(at);
-        }
+        self.expire(key, expiry);
     }
 
     fn group(&mut self, key: &[u8], name: &[u8], group: &Group) {
@@ -310,6 +334,9 @@ impl Text {
     }
 
     fn push(&mut self, chunk: Bytes) {
+        if let Some(to) = &mut self.to {
+            return to(chunk);
+        }
         self.done_bytes += chunk.len();
         self.done.push(chunk);
     }

@@ -1,9 +1,10 @@
 //! Beginning a snapshot, and the thread that walks the shards.
 
 use super::pace::{Breaths, Pace};
+use super::pieces::Taken;
 use super::sink::{Form, Sink};
 use crate::execute::Gates;
-use crate::keyspace::{Database, DbIndex, Keyspace, Locked, PreImage, SHARDS};
+use crate::keyspace::{Database, DbIndex, Given, Keyspace, Locked, PreImage, SHARDS, Ticket};
 use crate::server::Server;
 use crate::time::Duration;
 use bytes::Bytes;
@@ -108,7 +109,7 @@ fn start<T>(
     server.snapshots.running.store(true, Ordering::Relaxed);
     tracing::info!(purpose, offset = instant.offset, "snapshot begins");
     let (sender, chunks) = mpsc::channel(CHUNKS_IN_FLIGHT);
-    let on_failure = sender.clone();
+    let (on_failure, unwanted) = (sender.clone(), Arc::clone(&sink));
     let spawned = std::thread::Builder::new()
         .name("snapshot".into())
         .spawn(move || {
@@ -119,7 +120,7 @@ fn start<T>(
     if let Err(error) = spawned {
         // The epoch is left behind in part; the next snapshot of the same number would miss
         // entries, so this one is finished here, unwanted.
-        abandon(&server.keyspace);
+        abandon(&server.keyspace, &unwanted);
         server.snapshots.running.store(false, Ordering::Relaxed);
         let _ = on_failure.try_send(Err(format!("no thread for the snapshot: {error}")));
     }
@@ -178,35 +179,131 @@ pub(super) fn walk(
     breaths: &mut Breaths<'_>,
     progress: impl Fn(u64),
 ) {
-    for (_, database) in keyspace.used() {
-        for index in 0..SHARDS {
-            while walk_slice(database, index) {
-                send(sink, sender, SEND_FROM, breaths);
-                breaths.pause();
-                progress(sink.keys());
-                if sender.is_closed() && !sink.is_unwanted() {
-                    sink.give_up();
+    // The head comes before all.
+    send(sink, sender, 1, breaths);
+    // Once more while anything is left: `SWAPDB` and `RENAME` carry keys to where the walker has
+    // been.
+    loop {
+        for (db, database) in keyspace.used() {
+            for index in 0..SHARDS {
+                while walk_slice(database, index) {
+                    take_frozen(keyspace, (db, index), sink, sender, breaths);
+                    send(sink, sender, SEND_FROM, breaths);
+                    breaths.pause();
+                    progress(sink.keys());
+                    if sender.is_closed() && !sink.is_unwanted() {
+                        sink.give_up();
+                    }
                 }
+                take_frozen(keyspace, (db, index), sink, sender, breaths);
             }
         }
+        if !sink.has_frozen() && !is_walked(keyspace) {
+            return;
+        }
     }
+}
+
+/// Whether a shard has still to be walked.
+fn is_walked(keyspace: &Keyspace) -> bool {
+    let mut databases = keyspace.used();
+    databases.any(|(_, database)| (0..SHARDS).any(|index| database.shard(index).lock().is_walked()))
 }
 
 /// Walks a slice of a shard; whether there is more. A writer that waits gets the lock next: left
 /// to chance, the walker would have it again before the writer has woken up.
 fn walk_slice(database: &Database, index: usize) -> bool {
     let mut shard = database.shard(index).lock();
-    let more = shard.walk(SLICE);
+    let step = shard.walk(SLICE);
     MutexGuard::unlock_fair(shard);
-    more
+    step.more
 }
 
-fn abandon(keyspace: &Keyspace) {
-    for (_, database) in keyspace.used() {
-        for index in 0..SHARDS {
-            while walk_slice(database, index) {}
+/// Takes the values of a shard that are frozen, each wholly, wherever it is carried meanwhile.
+fn take_frozen(
+    keyspace: &Keyspace,
+    mut place: (DbIndex, usize),
+    sink: &Sink,
+    sender: &Sender,
+    breaths: &mut Breaths<'_>,
+) {
+    let home = place;
+    let next = || keyspace.database(home.0).shard(home.1).lock().next_frozen();
+    while let Some(ticket) = next() {
+        let Some(mut taken) = sink.begin_pieces(ticket) else {
+            debug_assert!(
+                false,
+                "a frozen value is one that the sink has a ticket for"
+            );
+            return;
+        };
+        place = home;
+        let mut more = true;
+        while more {
+            match take_piece(keyspace, place, ticket, sink, &mut taken) {
+                Given::Piece => {}
+                Given::Last(garbage) => {
+                    drop(garbage);
+                    taken.end();
+                    more = false;
+                }
+                Given::Elsewhere => match find_frozen(keyspace, ticket) {
+                    Some(found) => place = found,
+                    None => more = lost(sink),
+                },
+                Given::Lost => more = lost(sink),
+            }
+            if taken.len() >= SEND_FROM || !more {
+                for bytes in taken.written() {
+                    sink.sent(bytes, &mut |bytes| send_bytes(sink, sender, bytes));
+                }
+            }
+            breaths.pause();
         }
     }
+}
+
+/// A fault of ours: better no snapshot than one that lacks something. There are no more pieces.
+fn lost(sink: &Sink) -> bool {
+    debug_assert!(false, "a frozen value is where its shard says");
+    sink.fail("a value was lost while the snapshot took it");
+    false
+}
+
+fn take_piece(
+    keyspace: &Keyspace,
+    (db, index): (DbIndex, usize),
+    ticket: Ticket,
+    sink: &Sink,
+    taken: &mut Taken,
+) -> Given {
+    let mut shard = keyspace.database(db).shard(index).lock();
+    let given = shard.piece(ticket, |mut value| match sink.is_unwanted() {
+        true => {
+            value.thaw();
+            false
+        }
+        false => taken.take(value),
+    });
+    MutexGuard::unlock_fair(shard);
+    given
+}
+
+/// Where a frozen value is. Nothing can be carried about while this looks.
+fn find_frozen(keyspace: &Keyspace, ticket: Ticket) -> Option<(DbIndex, usize)> {
+    let locked = Locked::everything(keyspace);
+    let mut all = locked.places().zip(locked.shards());
+    let found = all.find(|(_, (_, shard))| shard.has_frozen(ticket));
+    found.map(|(place, _)| place)
+}
+
+/// Walks everything for nobody.
+fn abandon(keyspace: &Keyspace, sink: &Sink) {
+    sink.give_up();
+    let (sender, _) = mpsc::channel(1);
+    let served = AtomicU64::new(0);
+    let mut breaths = Breaths::begin(Pace::Abreast, &served);
+    walk(keyspace, sink, &sender, &mut breaths, |_| {});
 }
 
 /// Sends what has gathered, if it is so much; waits while the channel is full.
@@ -217,11 +314,19 @@ pub(super) fn send(sink: &Sink, sender: &Sender, least: usize, breaths: &mut Bre
         sink.give_up();
     }
     for piece in sink.gathered(least) {
-        if sender.blocking_send(Ok(sink.bytes_of(piece))).is_err() {
-            sink.give_up();
+        if sink.is_unwanted() {
             return;
         }
-        breaths.pause();
+        sink.each_bytes(piece, &mut |bytes| {
+            send_bytes(sink, sender, bytes);
+            breaths.pause();
+        });
+    }
+}
+
+fn send_bytes(sink: &Sink, sender: &Sender, bytes: Bytes) {
+    if !sink.is_unwanted() && sender.blocking_send(Ok(bytes)).is_err() {
+        sink.give_up();
     }
 }
 

@@ -18,6 +18,7 @@
 //! expired field `HSET` answers 0 and `HDEL` 1, as in Redis.
 
 mod field;
+mod frozen;
 mod packed;
 mod random;
 mod table;

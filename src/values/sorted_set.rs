@@ -9,6 +9,7 @@
 //! [`SortedSetRef`] reads both. A set outside the keyspace is an [`OwnedSortedSet`], which
 //! converts itself when it passes its [`Limits`]; it never converts back.
 
+mod frozen;
 mod full;
 mod member;
 pub mod packed;

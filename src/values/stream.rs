@@ -25,14 +25,17 @@ pub use node::{Entry, NodeLimits};
 pub use range::{Backwards, Range};
 pub use trim::{Refs, Removed, Threshold, Trim};
 
+use crate::allocator::size_class;
 use node::Node;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// A stream.
+/// A stream. A clone shares nodes and runs of pending entries, and whoever changes one copies
+/// it first: a snapshot takes a stream of any length in a moment.
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
     /// By an identity that is not above the first entry's.
-    nodes: BTreeMap<StreamId, Node>,
+    nodes: BTreeMap<StreamId, Arc<Node>>,
     len: u64,
     /// Bytes allocated by the nodes.
     node_bytes: usize,
@@ -67,7 +70,8 @@ impl Stream {
         let groups = groups.map(|(name, group)| name.len() + group.mem_bytes());
         size_of::<Self>()
             + self.node_bytes
-            + map_bytes::<StreamId, Node>(self.nodes.len())
+            + map_bytes::<StreamId, Arc<Node>>(self.nodes.len())
+            + self.nodes.len() * size_class(SHARED + size_of::<Node>())
             + map_bytes::<Box<[u8]>, Group>(self.groups.len())
             + groups.sum::<usize>()
     }
@@ -120,7 +124,7 @@ impl Stream {
         self.len += 1;
         if let Some(mut last) = self.nodes.last_entry() {
             let base = *last.key();
-            let node = last.get_mut();
+            let node = Arc::make_mut(last.get_mut());
             let before = node.mem_bytes();
             let fits = takes(node);
             if fits {
@@ -137,7 +141,7 @@ impl Stream {
         let mut node = Node::new(id, pairs);
         node.append(id, id, pairs);
         self.node_bytes += node.mem_bytes();
-        self.nodes.insert(id, node);
+        self.nodes.insert(id, Arc::new(node));
     }
 
     /// Whether there is such an entry.
@@ -178,7 +182,7 @@ impl Stream {
         if node.live == 1 {
             self.remove_node(base);
         } else {
-            node.remove(range);
+            Arc::make_mut(node).remove(range);
         }
     }
 
@@ -249,6 +253,9 @@ impl Stream {
         }
     }
 }
+
+/// What counting who shares it costs a node or a run, in bytes.
+const SHARED: usize = 16;
 
 /// Bytes of a `BTreeMap` of so many items, about.
 fn map_bytes<K, V>(len: usize) -> usize {

@@ -64,6 +64,18 @@ impl FieldItem {
         bytes[shape.value_at()..].copy_from_slice(value);
         Self(raw)
     }
+
+    /// The field's name.
+    pub(super) fn name(&self) -> &[u8] {
+        // SAFETY: the item is live and borrowed.
+        unsafe { Self::key(self.0) }
+    }
+
+    /// The field, to look at.
+    pub(super) fn view(&self) -> Field<'_> {
+        // SAFETY: the item is live and borrowed.
+        unsafe { view(self.0) }
+    }
 }
 
 impl Drop for FieldItem {

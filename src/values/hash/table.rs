@@ -5,6 +5,7 @@
 //! each under the expiry it carries.
 
 use super::field::{self, FieldItem};
+use super::frozen::Frozen;
 use super::{Field, HashRef, Ttl};
 use crate::hash::hash;
 use crate::time::UnixMs;
@@ -20,11 +21,13 @@ pub struct HashTable {
     due: BTreeSet<(UnixMs, Address)>,
     /// Bytes of all items.
     item_bytes: usize,
+    /// What a snapshot has still to be given, while it takes the table.
+    frozen: Option<Box<Frozen>>,
 }
 
 /// Where an item of `fields` lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Address(NonNull<u8>);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Address(NonNull<u8>);
 
 // SAFETY: it is followed only by the table that owns the item.
 unsafe impl Send for Address {}
@@ -146,6 +149,65 @@ impl HashTable {
         size_of::<Self>() + self.fields.mem_bytes() + self.item_bytes + self.due.len() * DUE_BYTES
     }
 
+    // --- snapshots ---
+
+    /// Begins to remember the fields as they are now, until [`HashTable::next_piece`] has
+    /// given all of them out. The ticket says who wants them.
+    pub fn freeze(&mut self, ticket: u64) {
+        self.frozen = Some(Box::new(Frozen::new(ticket)));
+    }
+
+    /// Who is taking the fields as they were.
+    pub fn ticket(&self) -> Option<u64> {
+        self.frozen.as_ref().map(|frozen| frozen.ticket)
+    }
+
+    /// Gives out some more fields as they were when the table was frozen, in no order; whether
+    /// there are more. When there are none, nothing is remembered any longer.
+    pub fn next_piece(&mut self, count: usize, mut each: impl FnMut(Field<'_>)) -> bool {
+        let Some(mut frozen) = self.frozen.take() else {
+            return false;
+        };
+        let left = frozen.saved.len().saturating_sub(count);
+        for item in frozen.saved.drain(left..) {
+            each(item.view());
+        }
+        if let Some(cursor) = frozen.cursor {
+            let next = self.fields.scan(cursor, count, |raw| {
+                if !frozen.fresh.contains(&Address(raw)) {
+                    each(self.view(raw));
+                }
+            });
+            frozen.cursor = (next != 0).then_some(next);
+        }
+        let more = frozen.cursor.is_some() || !frozen.saved.is_empty();
+        if more {
+            self.frozen = Some(frozen);
+        }
+        more
+    }
+
+    /// Remembers nothing any longer.
+    pub fn thaw(&mut self) {
+        self.frozen = None;
+    }
+
+    /// Puts a field aside as it is, before it changes.
+    #[cold]
+    fn save(&mut self, raw: NonNull<u8>) {
+        let Some(mut frozen) = self.frozen.take() else {
+            return;
+        };
+        let field = self.view(raw);
+        if let (Element::Str(name), Element::Str(value)) = (field.name, field.value)
+            && frozen.wants(hash(name), Address(raw))
+        {
+            let copy = FieldItem::new(name, value, field.expires_at);
+            frozen.saved.push(copy);
+        }
+        self.frozen = Some(frozen);
+    }
+
     fn view(&self, raw: NonNull<u8>) -> Field<'_> {
         // SAFETY: `raw` is an item of `fields`, which is borrowed for as long as the view.
         unsafe { field::view(raw) }
@@ -161,6 +223,9 @@ impl HashTable {
         if let Some(at) = expires_at {
             self.due.insert((at, Address(raw)));
         }
+        if let Some(frozen) = &mut self.frozen {
+            frozen.put(hash, None, Address(raw));
+        }
         self.fields.insert_new(hash, item);
     }
 
@@ -168,13 +233,18 @@ impl HashTable {
     fn write(&mut self, slot: Slot, value: Option<&[u8]>, expires_at: Option<UnixMs>) {
         let raw = self.fields.get(slot);
         let old = self.view(raw).expires_at;
+        if value.is_none() && old == expires_at {
+            return;
+        }
+        if self.frozen.is_some() {
+            self.save(raw);
+        }
         // SAFETY: the table is borrowed exclusively, so nobody looks at the item; `raw` is
         // replaced in the table by `new` before it is freed; a value of the caller's does
         // not lie in the item, and the item's own is only copied.
         let now_at = unsafe {
             match value {
                 Some(value) if field::overwrite(raw, value, expires_at) => raw,
-                None if old == expires_at => return,
                 _ => {
                     let current = field::view(raw);
                     let (Element::Str(name), Element::Str(current)) = (current.name, current.value)
@@ -196,6 +266,11 @@ impl HashTable {
                 self.due.insert((at, Address(now_at)));
             }
         }
+        if let Some(frozen) = &mut self.frozen {
+            // SAFETY: the item is in the table, and its name never changes.
+            let hash = hash(unsafe { FieldItem::key(now_at) });
+            frozen.put(hash, Some(Address(raw)), Address(now_at));
+        }
         if now_at != raw {
             // SAFETY: the table has let go of `raw`, `due` too.
             unsafe {
@@ -212,7 +287,11 @@ impl HashTable {
         }
         // SAFETY: the item is live until it is dropped below.
         self.item_bytes -= unsafe { field::size(raw) };
-        drop(self.fields.remove(slot));
+        let item = self.fields.remove(slot);
+        if let Some(frozen) = &mut self.frozen {
+            let hash = hash(item.name());
+            frozen.removed(hash, Address(raw), item);
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! A large list: a row of nodes, each with packed elements.
 //!
+//! A clone shares the nodes, and whoever changes one copies it first: a snapshot takes a list
+//! of any length in a moment.
+//!
 //! What must stay true: no node is empty; a node of more than one element holds at most
 //! [`NODE_BYTES`]; `len` is the sum of the nodes' counts.
 
@@ -7,11 +10,12 @@ use super::packed::{Elements, listpack_bytes, place};
 use crate::allocator::size_class;
 use crate::values::packed::{EditBuf, Element, Encoded};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// A list of packed nodes.
 #[derive(Clone, Debug, Default)]
 pub struct List {
-    nodes: VecDeque<Node>,
+    nodes: VecDeque<Arc<Node>>,
     len: usize,
     bytes: usize,
 }
@@ -23,10 +27,10 @@ struct Node {
 }
 
 impl Node {
-    fn of(encoded: &[u8]) -> Node {
+    fn of(encoded: &[u8]) -> Arc<Node> {
         let mut node = Node::default();
         node.insert(0, encoded);
-        node
+        Arc::new(node)
     }
 
     fn has_room(&self, more: usize) -> bool {
@@ -133,7 +137,10 @@ impl List {
             .nodes
             .iter()
             .map(|node| size_class(node.bytes.capacity()));
-        size_of::<Self>() + self.nodes.capacity() * size_of::<Node>() + nodes.sum::<usize>()
+        size_of::<Self>()
+            + self.nodes.capacity() * size_of::<Arc<Node>>()
+            + self.nodes.len() * size_class(SHARED + size_of::<Node>())
+            + nodes.sum::<usize>()
     }
 
     pub(super) fn listpack_bytes(&self) -> usize {
@@ -150,6 +157,11 @@ impl List {
             .into_iter()
             .flatten()
             .chain(rest.flat_map(|node| node.elements(0)))
+    }
+
+    /// How many nodes there are.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
     }
 
     /// The elements from the back.
@@ -189,7 +201,7 @@ impl List {
             node -= 1;
             index = self.nodes[node].count as usize;
         }
-        let target = &mut self.nodes[node];
+        let target = Arc::make_mut(&mut self.nodes[node]);
         if target.has_room(encoded.len()) {
             let at = if index == target.count as usize {
                 target.bytes.len()
@@ -205,8 +217,8 @@ impl List {
             self.nodes.insert(node + 1, Node::of(&encoded));
         } else {
             let rest = target.split(index);
-            self.nodes.insert(node + 1, rest);
-            let target = &mut self.nodes[node];
+            self.nodes.insert(node + 1, Arc::new(rest));
+            let target = Arc::make_mut(&mut self.nodes[node]);
             if target.has_room(encoded.len()) {
                 let end = target.bytes.len();
                 target.insert(end, &encoded);
@@ -234,7 +246,7 @@ impl List {
         if let Some(node) = self.nodes.get_mut(first).filter(|_| at > 0) {
             let gone = left.min(node.count as usize - at);
             left -= gone;
-            self.bytes -= node.cut(at, gone);
+            self.bytes -= Arc::make_mut(node).cut(at, gone);
             whole += 1;
         }
         let mut end = whole;
@@ -254,7 +266,7 @@ impl List {
         if left > 0
             && let Some(node) = self.nodes.get_mut(whole)
         {
-            self.bytes -= node.cut(0, left);
+            self.bytes -= Arc::make_mut(node).cut(0, left);
         }
         self.merge(first);
         self.merge(first.saturating_sub(1));
@@ -268,7 +280,7 @@ impl List {
             let end = start + node.count as usize;
             let mine = places[next..].partition_point(|place| *place < end);
             if mine > 0 {
-                self.bytes -= node.cut_all(start, &places[next..next + mine]);
+                self.bytes -= Arc::make_mut(node).cut_all(start, &places[next..next + mine]);
                 self.len -= mine;
                 next += mine;
             }
@@ -277,12 +289,12 @@ impl List {
         if next == 0 {
             return;
         }
-        let mut kept: VecDeque<Node> = VecDeque::with_capacity(self.nodes.len());
+        let mut kept: VecDeque<Arc<Node>> = VecDeque::with_capacity(self.nodes.len());
         for node in std::mem::take(&mut self.nodes) {
             match kept.back_mut() {
                 _ if node.count == 0 => {}
                 Some(last) if last.bytes.len() + node.bytes.len() <= NODE_BYTES / 2 => {
-                    last.append(&node);
+                    Arc::make_mut(last).append(&node);
                 }
                 _ => kept.push_back(node),
             }
@@ -307,7 +319,7 @@ impl List {
             return;
         }
         if let Some(b) = self.nodes.remove(node + 1) {
-            self.nodes[node].append(&b);
+            Arc::make_mut(&mut self.nodes[node]).append(&b);
         }
     }
 
@@ -345,6 +357,8 @@ impl List {
     }
 }
 
+/// What counting who shares it costs a node, in bytes.
+const SHARED: usize = 16;
 /// A node of several elements does not grow beyond this, in bytes. Larger ones would need
 /// fewer words each, smaller ones are faster to walk: nothing in them points backwards.
 const NODE_BYTES: usize = 2048;

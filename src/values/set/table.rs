@@ -3,9 +3,9 @@
 //! ```text
 //! chunks of the directory             pages
 //! ┌──────────┐   ┌───┬───┬─ … ┐      ┌────────┬────────┬─ … ┐
-//! │ 0 … 511  │──►│ 0 │ 1 │    │ ──►  │ member │ member │    │   elements of values::packed
+//! │ 0 … 63   │──►│ 0 │ 1 │    │ ──►  │ member │ member │    │   elements of values::packed
 //! ├──────────┤   └───┴───┴─ … ┘      └────────┴────────┴─ … ┘
-//! │ 512 …    │
+//! │ 64 …     │
 //! └──────────┘
 //! ```
 //!
@@ -20,6 +20,9 @@
 //! a page are a contiguous range at any size of the table, and a split or merge only cuts or
 //! joins ranges. So [`SetTable::scan`] returns each member that stays exactly once.
 //!
+//! A clone shares the chunks, and whoever changes one copies it first, with its pages: a
+//! snapshot takes a set of any size in a moment.
+//!
 //! What must stay true: a member lies in the page that its hash names; the hash is that of
 //! its packed form, of which every text has exactly one; `longest` is at least the number of
 //! members of any page.
@@ -28,15 +31,18 @@ use super::packed::{encoded, find_encoded};
 use crate::allocator::size_class;
 use crate::hash::hash;
 use crate::values::packed::{EditBuf, Element, read, skip};
+use std::sync::Arc;
 
 /// Packed members, one after the other.
 type Page = Vec<u8>;
+/// A part of the directory, with its pages.
+type Chunk = Vec<Page>;
 
 /// A set on the heap.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct SetTable {
     /// The pages; all chunks but the last have [`CHUNK`] of them.
-    chunks: Vec<Vec<Page>>,
+    chunks: Vec<Arc<Chunk>>,
     /// How many pages there are.
     pages: usize,
     /// How many members there are.
@@ -55,19 +61,6 @@ pub struct Absent {
     index: usize,
     /// How many members are there.
     members: usize,
-}
-
-impl Clone for SetTable {
-    fn clone(&self) -> Self {
-        // Cloned pages have no slack.
-        let chunks = self.chunks.clone();
-        let page_bytes = chunks.iter().flatten().map(allocated).sum();
-        Self {
-            chunks,
-            page_bytes,
-            ..*self
-        }
-    }
 }
 
 impl SetTable {
@@ -247,10 +240,13 @@ impl SetTable {
 
     /// Bytes in memory.
     pub fn mem_bytes(&self) -> usize {
-        let chunks = self.chunks.iter().map(Vec::capacity).sum::<usize>();
+        let chunks = self.chunks.iter().map(|chunk| {
+            size_class(SHARED + size_of::<Chunk>())
+                + size_class(chunk.capacity() * size_of::<Page>())
+        });
         size_of::<Self>()
-            + size_class(self.chunks.capacity() * size_of::<Vec<Page>>())
-            + chunks * size_of::<Page>()
+            + size_class(self.chunks.capacity() * size_of::<Arc<Chunk>>())
+            + chunks.sum::<usize>()
             + self.page_bytes
     }
 
@@ -287,17 +283,29 @@ impl SetTable {
 
     #[inline]
     fn page_mut(&mut self, index: usize) -> Option<&mut Page> {
-        self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
+        self.chunk_mut(index / CHUNK)?.get_mut(index % CHUNK)
+    }
+
+    /// A chunk to change: a copy of its own, if others have it too.
+    #[inline]
+    fn chunk_mut(&mut self, index: usize) -> Option<&mut Chunk> {
+        let chunk = self.chunks.get_mut(index)?;
+        if Arc::get_mut(chunk).is_none() {
+            // Pages that are copied have no slack.
+            self.page_bytes -= chunk.iter().map(allocated).sum::<usize>();
+            self.page_bytes += Arc::make_mut(chunk).iter().map(allocated).sum::<usize>();
+        }
+        Arc::get_mut(self.chunks.get_mut(index)?)
     }
 
     fn push_page(&mut self, page: Page) {
         if self.pages.is_multiple_of(CHUNK) {
-            self.chunks.push(Vec::new());
+            self.chunks.push(Arc::default());
         }
-        if let Some(chunk) = self.chunks.last_mut() {
+        if let Some(chunk) = self.chunk_mut(self.pages / CHUNK) {
             if chunk.len() == chunk.capacity() {
                 // An eighth at a time: little is left over, and little is moved.
-                chunk.reserve_exact((chunk.len() / 8).clamp(4, CHUNK - chunk.len()));
+                chunk.reserve_exact((chunk.len() / 8).max(4).min(CHUNK - chunk.len()));
             }
             chunk.push(page);
         }
@@ -333,16 +341,17 @@ impl SetTable {
 
     /// Takes the last page back into the one it was split from.
     fn merge(&mut self) {
-        let last = self.chunks.last_mut().and_then(Vec::pop);
-        let Some(last) = last else {
+        let Some(chunk) = self.chunk_mut((self.pages - 1) / CHUNK) else {
             return debug_assert!(false, "a table of several pages");
         };
-        if let Some(chunk) = self.chunks.last_mut() {
-            if chunk.is_empty() {
-                self.chunks.pop();
-            } else if chunk.capacity() - chunk.len() > 8 + chunk.len() / 2 {
-                chunk.shrink_to(chunk.len() + chunk.len() / 8);
+        let last = chunk.pop().unwrap_or_default();
+        if chunk.is_empty() {
+            self.chunks.pop();
+            if self.chunks.capacity() > 4 * self.chunks.len() + 16 {
+                self.chunks.shrink_to(2 * self.chunks.len());
             }
+        } else if chunk.capacity() - chunk.len() > 8 + chunk.len() / 2 {
+            chunk.shrink_to(chunk.len() + chunk.len() / 8);
         }
         self.pages -= 1;
         let index = self.pages - (1 << self.round());
@@ -398,7 +407,7 @@ fn weight(bytes: usize) -> usize {
 /// The members of a table.
 #[derive(Clone)]
 pub struct Iter<'a> {
-    chunks: std::slice::Iter<'a, Vec<Page>>,
+    chunks: std::slice::Iter<'a, Arc<Chunk>>,
     pages: std::slice::Iter<'a, Page>,
     page: &'a [u8],
     at: usize,
@@ -422,8 +431,11 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
-/// Pages in a chunk of the directory.
-const CHUNK: usize = 512;
+/// Pages in a chunk of the directory: what is copied when one of them is changed that a clone
+/// has too.
+const CHUNK: usize = 64;
+/// What counting who shares it costs a chunk, in bytes.
+const SHARED: usize = 16;
 /// Members of a page, on average.
 const PAGE_MEMBERS: usize = 8;
 /// Bytes of a page, on average, if members are long.

@@ -3,6 +3,7 @@
 //! What must stay true: the tree holds exactly the items of the table, and an item's score is
 //! written only while the tree does not hold it.
 
+use super::frozen::{Frozen, Place};
 use super::member::{Member, MemberItem};
 use super::order;
 use super::tree::Tree;
@@ -17,6 +18,8 @@ pub struct SortedSet {
     table: Table<MemberItem>,
     tree: Tree,
     item_bytes: usize,
+    /// What a snapshot has still to be given, while it takes the set.
+    frozen: Option<Box<Frozen>>,
 }
 
 impl std::fmt::Debug for SortedSet {
@@ -107,21 +110,34 @@ impl SortedSet {
             .insert_new(hash(text), unsafe { MemberItem::from_raw(raw) });
         self.item_bytes += MemberItem::size(text);
         // SAFETY: the item is in the table now, and leaves the tree before it leaves that.
-        self.tree.insert(unsafe { Member::of(raw) });
+        let member = unsafe { Member::of(raw) };
+        self.tree.insert(member);
+        if let Some(frozen) = &mut self.frozen {
+            frozen.comes(member);
+        }
     }
 
     /// Gives a member that is there another score.
     pub fn set_score(&mut self, text: &[u8], score: f64) {
         if let Some((_, member)) = self.find(text) {
+            if let Some(frozen) = &mut self.frozen {
+                frozen.leaves(member);
+            }
             self.tree.remove(member);
             member.set_score(score);
             self.tree.insert(member);
+            if let Some(frozen) = &mut self.frozen {
+                frozen.comes(member);
+            }
         }
     }
 
     /// Removes a member, if it is there.
     pub fn remove(&mut self, text: &[u8]) {
         if let Some((slot, member)) = self.find(text) {
+            if let Some(frozen) = &mut self.frozen {
+                frozen.leaves(member);
+            }
             self.tree.remove(member);
             self.item_bytes -= MemberItem::size(text);
             drop(self.table.remove(slot));
@@ -136,6 +152,64 @@ impl SortedSet {
             let text = member.text().to_vec();
             self.remove(&text);
         }
+    }
+
+    // --- snapshots ---
+
+    /// Begins to remember the members as they are now, until [`SortedSet::next_piece`] has
+    /// given all of them out. The ticket says who wants them.
+    pub fn freeze(&mut self, ticket: u64) {
+        self.frozen = Some(Box::new(Frozen::new(ticket)));
+    }
+
+    /// Who is taking the members as they were.
+    pub fn ticket(&self) -> Option<u64> {
+        self.frozen.as_ref().map(|frozen| frozen.ticket)
+    }
+
+    /// Gives out some more members as they were when the set was frozen, nearly in order;
+    /// whether there are more. When there are none, nothing is remembered any longer.
+    pub fn next_piece(&mut self, count: usize, mut each: impl FnMut(Element<'_>, f64)) -> bool {
+        let Some(mut frozen) = self.frozen.take() else {
+            return false;
+        };
+        let left = frozen.saved.len().saturating_sub(count);
+        for (text, score) in frozen.saved.drain(left..) {
+            each(Element::Str(&text), score);
+        }
+        let start = match &frozen.place {
+            Place::Start => Some(0),
+            Place::Behind(..) => {
+                let passed = |m: Member| !frozen.place.is_before(m.score(), m.text());
+                Some(self.tree.count_before(passed))
+            }
+            Place::End => None,
+        };
+        if let Some(start) = start {
+            let mut last = None;
+            for member in self.tree.from(start).take(count) {
+                if !frozen.fresh.contains(&member) {
+                    each(Element::Str(member.text()), member.score());
+                }
+                last = Some(member);
+            }
+            frozen.place = match last {
+                Some(last) if start + count < self.len() => {
+                    Place::Behind(last.score(), last.text().into())
+                }
+                _ => Place::End,
+            };
+        }
+        let more = !matches!(frozen.place, Place::End) || !frozen.saved.is_empty();
+        if more {
+            self.frozen = Some(frozen);
+        }
+        more
+    }
+
+    /// Remembers nothing any longer.
+    pub fn thaw(&mut self) {
+        self.frozen = None;
     }
 
     /// A member drawn at random.

@@ -91,7 +91,7 @@ unsafe impl Item for MemberItem {
 }
 
 /// A member that a table owns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Member(NonNull<u8>);
 
 // SAFETY: a member goes wherever the set goes that owns it.

@@ -3,17 +3,21 @@
 //! Items lie in sorted runs of up to [`RUN`], and a run at the end is filled before the next
 //! begins, where a tree of single items would stay half empty.
 //!
+//! A clone shares the runs, and whoever changes one copies it first.
+//!
 //! What must stay true: runs are not empty and do not overlap; a run's key is not above its
 //! first item.
 
 use super::id::StreamId;
-use super::map_bytes;
+use super::{SHARED, map_bytes};
+use crate::allocator::size_class;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A map by identity.
 #[derive(Clone, Debug)]
 pub struct ById<V> {
-    runs: BTreeMap<StreamId, Vec<(StreamId, V)>>,
+    runs: BTreeMap<StreamId, Arc<Vec<(StreamId, V)>>>,
     len: usize,
 }
 
@@ -55,7 +59,7 @@ impl<V: Copy> ById<V> {
         let floor = floor.or_else(|| self.runs.first_key_value());
         let Some(mut key) = floor.map(|(key, _)| *key) else {
             self.len += 1;
-            self.runs.insert(id, vec![(id, value)]);
+            self.runs.insert(id, Arc::new(vec![(id, value)]));
             return None;
         };
         if id < key
@@ -69,7 +73,7 @@ impl<V: Copy> ById<V> {
             .runs
             .last_key_value()
             .is_some_and(|(last, _)| *last == key);
-        let run = self.runs.get_mut(&key)?;
+        let run = Arc::make_mut(self.runs.get_mut(&key)?);
         let at = match run.binary_search_by_key(&id, |item| item.0) {
             Ok(at) => return Some(std::mem::replace(&mut run[at].1, value)),
             Err(at) => at,
@@ -78,7 +82,7 @@ impl<V: Copy> ById<V> {
         if run.len() < RUN {
             run.insert(at, (id, value));
         } else if is_last && at == run.len() {
-            self.runs.insert(id, vec![(id, value)]);
+            self.runs.insert(id, Arc::new(vec![(id, value)]));
         } else {
             let mut upper = run.split_off(RUN / 2);
             match at.checked_sub(RUN / 2) {
@@ -86,7 +90,7 @@ impl<V: Copy> ById<V> {
                 None => run.insert(at, (id, value)),
             }
             if let Some((first, _)) = upper.first() {
-                self.runs.insert(*first, upper);
+                self.runs.insert(*first, Arc::new(upper));
             }
         }
         None
@@ -97,6 +101,7 @@ impl<V: Copy> ById<V> {
         let (key, run) = self.runs.range_mut(..=id).next_back()?;
         let at = run.binary_search_by_key(&id, |item| item.0).ok()?;
         let key = *key;
+        let run = Arc::make_mut(run);
         let (_, value) = run.remove(at);
         self.len -= 1;
         if run.is_empty() {
@@ -109,14 +114,17 @@ impl<V: Copy> ById<V> {
 
     /// The items in order.
     pub fn iter(&self) -> impl Iterator<Item = (StreamId, &V)> {
-        self.runs.values().flatten().map(|(id, value)| (*id, value))
+        self.runs
+            .values()
+            .flat_map(|run| run.iter())
+            .map(|(id, value)| (*id, value))
     }
 
     /// The items from `start` on.
     pub fn from(&self, start: StreamId) -> impl Iterator<Item = (StreamId, &V)> {
         let floor = self.runs.range(..=start).next_back();
         let first = floor.map_or(start, |(key, _)| *key);
-        let items = self.runs.range(first..).flat_map(|(_, run)| run);
+        let items = self.runs.range(first..).flat_map(|(_, run)| run.iter());
         let items = items.skip_while(move |(id, _)| *id < start);
         items.map(|(id, value)| (*id, value))
     }
@@ -136,8 +144,10 @@ impl<V: Copy> ById<V> {
     /// Bytes in memory besides its own size.
     pub fn mem_bytes(&self) -> usize {
         let runs = self.runs.values();
-        let items: usize = runs.map(Vec::capacity).sum();
-        items * size_of::<(StreamId, V)>() + map_bytes::<StreamId, Vec<V>>(self.runs.len())
+        let items: usize = runs.map(|run| run.capacity()).sum();
+        items * size_of::<(StreamId, V)>()
+            + map_bytes::<StreamId, Arc<Vec<V>>>(self.runs.len())
+            + self.runs.len() * size_class(SHARED + size_of::<Vec<V>>())
     }
 }
 

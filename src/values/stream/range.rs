@@ -3,13 +3,14 @@
 use super::id::StreamId;
 use super::node::{Entries, Entry, Node};
 use std::collections::{BTreeMap, btree_map};
+use std::sync::Arc;
 
 /// The nodes that may hold entries between two identities.
 fn nodes_between(
-    nodes: &BTreeMap<StreamId, Node>,
+    nodes: &BTreeMap<StreamId, Arc<Node>>,
     start: StreamId,
     end: StreamId,
-) -> btree_map::Range<'_, StreamId, Node> {
+) -> btree_map::Range<'_, StreamId, Arc<Node>> {
     let floor = nodes.range(..=start).next_back();
     let from = floor.map_or(start, |(base, _)| *base);
     // A map refuses ranges that end before they start.
@@ -18,14 +19,18 @@ fn nodes_between(
 
 /// Entries between two identities, first to last.
 pub struct Range<'a> {
-    nodes: btree_map::Range<'a, StreamId, Node>,
+    nodes: btree_map::Range<'a, StreamId, Arc<Node>>,
     node: Option<Entries<'a>>,
     start: StreamId,
     end: StreamId,
 }
 
 impl<'a> Range<'a> {
-    pub(super) fn new(nodes: &'a BTreeMap<StreamId, Node>, start: StreamId, end: StreamId) -> Self {
+    pub(super) fn new(
+        nodes: &'a BTreeMap<StreamId, Arc<Node>>,
+        start: StreamId,
+        end: StreamId,
+    ) -> Self {
         Range {
             nodes: nodes_between(nodes, start, end),
             node: None,
@@ -59,14 +64,18 @@ impl<'a> Iterator for Range<'a> {
 /// Entries between two identities, last to first. A node can be read forwards only, so that
 /// all of it is read when it is reached.
 pub struct Backwards<'a> {
-    nodes: btree_map::Range<'a, StreamId, Node>,
+    nodes: btree_map::Range<'a, StreamId, Arc<Node>>,
     node: Vec<Entry<'a>>,
     start: StreamId,
     end: StreamId,
 }
 
 impl<'a> Backwards<'a> {
-    pub(super) fn new(nodes: &'a BTreeMap<StreamId, Node>, start: StreamId, end: StreamId) -> Self {
+    pub(super) fn new(
+        nodes: &'a BTreeMap<StreamId, Arc<Node>>,
+        start: StreamId,
+        end: StreamId,
+    ) -> Self {
         Backwards {
             nodes: nodes_between(nodes, start, end),
             node: Vec::new(),
