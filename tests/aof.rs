@@ -100,9 +100,22 @@ fn check(server: &Server, round: usize, acknowledged: &[u64]) {
 
 #[test]
 fn always_survives_a_kill_with_every_acknowledged_write() {
-    let mut server = Server::start(&ALWAYS);
+    survives_kills(&ALWAYS, 20);
+}
+
+/// Replies used to leave a millisecond before the write was with the operating system.
+#[test]
+fn what_is_answered_survives_the_process_without_an_fsync() {
+    for uring in ["auto", "no"] {
+        let never = ["--appendonly", "yes", "--appendfsync", "no"];
+        survives_kills(&[&never[..], &["--io-uring", uring]].concat(), 8);
+    }
+}
+
+fn survives_kills(options: &[&str], rounds: usize) {
+    let mut server = Server::start(options);
     let mut all = Vec::new();
-    for round in 0..20 {
+    for round in 0..rounds {
         let load = Load::start(&server, round, 12);
         eventually("some writes", || load.total() > 50);
         if round % 3 == 1 {

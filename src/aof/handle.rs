@@ -5,6 +5,7 @@
 
 use super::load::{self, LoadError};
 use super::manifest::{FileInfo, Manifest};
+use super::writer::Writer;
 use super::{rewrite, writer};
 use crate::commit::Event;
 use crate::config::AppendFsync;
@@ -29,6 +30,12 @@ pub struct Aof {
     pub(super) gate: Mutex<Gate>,
     pub(super) files: Mutex<Files>,
     writer: Mutex<Option<Thread>>,
+    /// Who has it writes to the file. Before the gate in the order of locks.
+    pub(super) pen: Mutex<Option<Writer>>,
+    /// Whether workers write to the file before they send.
+    pub(super) by_workers: AtomicBool,
+    /// The offset up to which the log has been given to the operating system.
+    pub(super) written: AtomicU64,
     error: Mutex<Option<String>>,
     pub(super) status: Mutex<AofStatus>,
     pub(super) current_bytes: AtomicU64,
@@ -164,6 +171,9 @@ impl Aof {
             }),
             files: Mutex::default(),
             writer: Mutex::new(None),
+            pen: Mutex::new(None),
+            by_workers: AtomicBool::new(false),
+            written: AtomicU64::new(0),
             error: Mutex::new(None),
             status: Mutex::default(),
             current_bytes: AtomicU64::new(0),
@@ -180,6 +190,32 @@ impl Aof {
     /// Whether the log goes to a file now.
     pub fn is_writing(&self) -> bool {
         self.writing.load(Ordering::SeqCst)
+    }
+
+    /// Puts what has been executed into the file, before anybody is told of it: a process that
+    /// is killed then loses nothing. With `always` replies wait for the fsync instead. No lock
+    /// may be held.
+    #[inline]
+    pub fn write_through(&self, server: &'static Server) {
+        if self.by_workers.load(Ordering::Acquire)
+            && self.written.load(Ordering::Acquire) < server.log.end()
+        {
+            self.write_now(server.log.end());
+        }
+    }
+
+    fn write_now(&self, end: u64) {
+        let begun = Instant::now();
+        while let Some(mut pen) = self.pen.try_lock_for(PATIENCE) {
+            let waits = pen.as_mut().is_some_and(|pen| pen.write_through(end));
+            drop(pen);
+            if !waits || begun.elapsed() >= PATIENCE {
+                return;
+            }
+            // A rewrite has begun, and with it a new file.
+            self.wake();
+            std::thread::sleep(Duration::from_micros(100));
+        }
     }
 
     /// What went wrong last, while it is not mended.
@@ -495,6 +531,7 @@ impl Aof {
             gate.switch = None;
             gate.begin = None;
             self.writing.store(false, Ordering::SeqCst);
+            self.by_workers.store(false, Ordering::Release);
             self.fsynced.store(0, Ordering::SeqCst);
             if let Some(consumer) = gate.consumer.take() {
                 server.log.remove_consumer(consumer);
@@ -505,3 +542,7 @@ impl Aof {
         self.wake();
     }
 }
+
+/// How long a worker waits for whoever writes. Only the change to a new increment takes longer
+/// on a healthy disk.
+const PATIENCE: Duration = Duration::from_millis(50);

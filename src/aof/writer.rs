@@ -2,7 +2,12 @@
 //!
 //! With `always` each batch is followed by an fsync on the writer's own thread: what arrives
 //! meanwhile is the next batch, so that one fsync covers the writes of many clients. Otherwise
-//! nobody waits, and the writer lets a millisecond's worth gather before it writes again.
+//! workers write by themselves before they send a reply ([`Writer::write_through`]), so that a
+//! process that is killed loses nothing that it has answered; the thread sees to what nobody
+//! is told of, and lets a millisecond's worth gather before it writes again.
+//!
+//! What must stay true: who writes holds the writer; nobody waits for it with a lock of his
+//! own.
 
 use super::annotation::Annotation;
 use super::handle::{Begin, Mode, Switch};
@@ -22,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread::Thread;
 
-/// Starts the writer's thread, which lasts until the file is closed.
+/// Makes the writer and starts its thread, which lasts until the file is closed.
 pub(super) fn spawn(server: &'static Server) -> io::Result<Thread> {
     let (jobs, todo) = mpsc::channel();
     let fsyncing = Arc::new(AtomicBool::new(false));
@@ -42,13 +47,39 @@ pub(super) fn spawn(server: &'static Server) -> io::Result<Thread> {
         jobs,
         fsyncing,
     };
+    *server.aof.pen.lock() = Some(writer);
     let handle = std::thread::Builder::new()
         .name("aof".into())
-        .spawn(move || writer.run())?;
+        .spawn(move || run(server))?;
     Ok(handle.thread().clone())
 }
 
-struct Writer {
+fn run(server: &'static Server) {
+    loop {
+        let next = match &mut *server.aof.pen.lock() {
+            Some(writer) => writer.turn(),
+            None => return,
+        };
+        match next {
+            Next::Turn => {}
+            Next::Sleep(time) => std::thread::sleep(time),
+            Next::Wait(time) => std::thread::park_timeout(time),
+            Next::End => return,
+        }
+    }
+}
+
+/// What the writer's thread does after a turn, without the writer.
+enum Next {
+    Turn,
+    Sleep(Duration),
+    /// Until it is woken, or for so long.
+    Wait(Duration),
+    End,
+}
+
+/// Who has it writes to the file.
+pub(super) struct Writer {
     server: &'static Server,
     generation: u64,
     file: Option<OpenFile>,
@@ -78,44 +109,76 @@ enum Turn {
 }
 
 impl Writer {
-    fn run(mut self) {
-        loop {
-            let (turn, closing) = self.look();
-            let policy = self.server.config.current().appendfsync;
-            let wrote = match turn {
-                Turn::Write { read, annotate } => self.write(&read, annotate, policy),
-                Turn::Switch(switch) => {
-                    self.switch(switch, policy);
-                    continue;
-                }
-                Turn::Open(begin) => {
-                    self.open(begin, policy);
-                    continue;
-                }
-                Turn::Lost => {
-                    tracing::error!("the log has moved on without the append-only file");
-                    self.file = None;
-                    self.server.aof.rewrite(self.server, true);
-                    false
-                }
-                Turn::Idle => false,
-            };
-            if let Some(closed) = closing
-                && !wrote
-            {
-                self.finish();
-                // Whoever closes may have given up waiting.
-                let _ = closed.send(());
-                return;
+    fn turn(&mut self) -> Next {
+        let (turn, closing) = self.look();
+        let policy = self.server.config.current().appendfsync;
+        let wrote = match turn {
+            Turn::Write { read, annotate } => self.write(&read, annotate, policy),
+            Turn::Switch(switch) => {
+                self.switch(switch, policy);
+                return Next::Turn;
             }
-            self.fsync_if_due(policy);
-            self.tick();
-            if !wrote {
-                self.wait();
-            } else if policy != AppendFsync::Always {
-                std::thread::sleep(GATHER);
+            Turn::Open(begin) => {
+                self.open(begin, policy);
+                return Next::Turn;
+            }
+            Turn::Lost => {
+                tracing::error!("the log has moved on without the append-only file");
+                self.file = None;
+                self.server.aof.rewrite(self.server, true);
+                false
+            }
+            Turn::Idle => false,
+        };
+        let by_workers = self.file.is_some() && policy != AppendFsync::Always;
+        self.server
+            .aof
+            .by_workers
+            .store(by_workers, Ordering::Release);
+        if let Some(closed) = closing
+            && !wrote
+        {
+            self.finish();
+            // Whoever closes may have given up waiting.
+            let _ = closed.send(());
+            return Next::End;
+        }
+        self.fsync_if_due(policy);
+        self.tick();
+        match (wrote, policy) {
+            (true, AppendFsync::Always) => Next::Turn,
+            (true, _) => Next::Sleep(GATHER),
+            (false, _) => self.wait(),
+        }
+    }
+
+    /// Writes what the log holds before `end`, before a worker tells anybody of it. While the
+    /// file is being fsynced nothing is written, as in Redis: it would be waited for. Whether
+    /// the thread has to do something first, for which it is worth waiting.
+    pub fn write_through(&mut self, end: u64) -> bool {
+        while self.cursor < end && !self.fsyncing.load(Ordering::SeqCst) {
+            let limit = {
+                let gate = self.server.aof.gate.lock();
+                if gate.mode != Mode::On {
+                    return false;
+                }
+                let other_file = gate.generation != self.generation || gate.begin.is_some();
+                match &gate.switch {
+                    _ if other_file || self.file.is_none() => return true,
+                    Some(switch) if switch.fresh || self.cursor >= switch.at => return true,
+                    Some(switch) => switch.at,
+                    None => u64::MAX,
+                }
+            };
+            let Ok(read) = self.server.log.read(self.cursor, READ_AT_ONCE) else {
+                return false;
+            };
+            let policy = self.server.config.current().appendfsync;
+            if !self.write(&cut(read, self.cursor, limit), false, policy) {
+                return false;
             }
         }
+        false
     }
 
     /// Looks what there is to do. While the server closes, the sender is given along.
@@ -189,6 +252,7 @@ impl Writer {
                 aof.current_bytes.fetch_add(bytes, Ordering::Relaxed);
                 self.cursor = read.end;
                 self.unsynced = true;
+                aof.written.store(self.cursor, Ordering::Release);
                 let gate = aof.gate.lock();
                 if gate.generation == self.generation
                     && let Some(consumer) = gate.consumer
@@ -282,7 +346,7 @@ impl Writer {
         let answer = match opened {
             Ok((info, file)) => {
                 self.file = Some(file);
-                self.cursor = switch.at;
+                self.begin_at(switch.at);
                 self.unsynced = true;
                 self.linked = !switch.fresh;
                 Ok(info)
@@ -298,6 +362,12 @@ impl Writer {
         };
         // A rewrite that was superseded does not listen any more.
         let _ = switch.done.send(answer);
+    }
+
+    /// What comes from here on goes to the file that is open now.
+    fn begin_at(&mut self, offset: u64) {
+        self.cursor = offset;
+        self.server.aof.written.store(offset, Ordering::Release);
     }
 
     fn new_increment(&self, switch: &Switch) -> io::Result<(FileInfo, OpenFile)> {
@@ -354,7 +424,7 @@ impl Writer {
                     file: Arc::new(file),
                     len,
                 });
-                self.cursor = begin.at;
+                self.begin_at(begin.at);
                 self.unsynced = true;
                 self.linked = true;
             }
@@ -375,15 +445,17 @@ impl Writer {
         }
     }
 
-    fn wait(&self) {
+    fn wait(&self) -> Next {
         let consumer = self.server.aof.gate.lock().consumer;
         let nothing_new = match (consumer, &self.file) {
             (Some(consumer), Some(_)) => self.server.log.wait(consumer, self.cursor),
             _ => true,
         };
         // After a failure there is something new, but trying at once would only spin.
-        if nothing_new || self.server.aof.last_error().is_some() {
-            std::thread::park_timeout(if self.unsynced { GATHER_LONG } else { SECOND });
+        match nothing_new || self.server.aof.last_error().is_some() {
+            true if self.unsynced => Next::Wait(GATHER_LONG),
+            true => Next::Wait(SECOND),
+            false => Next::Turn,
         }
     }
 

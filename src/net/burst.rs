@@ -9,6 +9,7 @@
 use super::connection::Connection;
 use super::ring::SendRing;
 use super::worker::WorkerHandle;
+use crate::server::Server;
 use smallvec::SmallVec;
 use std::cell::{RefCell, RefMut};
 use std::rc::{Rc, Weak};
@@ -18,6 +19,7 @@ use std::task::{Context, Poll, Waker};
 
 /// A worker's burst.
 pub(super) struct Bursts {
+    server: &'static Server,
     handle: Arc<WorkerHandle>,
     ring: RefCell<Option<SendRing>>,
     joined: RefCell<Vec<Weak<RefCell<Connection>>>>,
@@ -28,7 +30,7 @@ pub(super) struct Bursts {
 
 impl Bursts {
     /// With a ring, if it is `wanted` and there is one for us.
-    pub fn new(wanted: bool, handle: Arc<WorkerHandle>) -> Self {
+    pub fn new(server: &'static Server, wanted: bool, handle: Arc<WorkerHandle>) -> Self {
         let ring = match wanted.then(SendRing::new) {
             Some(Ok(ring)) => Some(ring),
             Some(Err(error)) => {
@@ -39,6 +41,7 @@ impl Bursts {
         };
         handle.has_ring.store(ring.is_some(), Ordering::Relaxed);
         Bursts {
+            server,
             handle,
             ring: RefCell::new(ring),
             joined: RefCell::default(),
@@ -109,6 +112,10 @@ impl Bursts {
                 }
             }
         }
+        if open.is_empty() {
+            return;
+        }
+        self.server.aof.write_through(self.server);
         if let [only] = &mut *open {
             return only.send_alone();
         }

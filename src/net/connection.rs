@@ -269,7 +269,9 @@ impl Connection {
         if self.joins_burst() {
             return Poll::Ready(Ok(true));
         }
-        let marks = &self.worker.server.watermarks;
+        let server = self.worker.server;
+        server.aof.write_through(server);
+        let marks = &server.watermarks;
         let sent = match self.output.poll_send(&mut self.stream, cx, marks) {
             Poll::Ready(Ok(sent)) => sent,
             Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Closed)),
@@ -367,7 +369,9 @@ impl Connection {
     /// The connection ends; what waits for a burst would be lost.
     fn end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         if self.burst != Burst::No {
-            let marks = &self.worker.server.watermarks;
+            let server = self.worker.server;
+            server.aof.write_through(server);
+            let marks = &server.watermarks;
             let _ = self.output.poll_send(&mut self.stream, cx, marks);
         }
         Poll::Ready(End::Closed)

@@ -136,7 +136,7 @@ impl Ord for Waiting {
 impl Worker {
     fn new(server: &'static Server, index: usize, handle: Arc<WorkerHandle>) -> Self {
         let wanted = server.config.current().io_uring;
-        let bursts = Bursts::new(wanted, Arc::clone(&handle));
+        let bursts = Bursts::new(server, wanted, Arc::clone(&handle));
         Worker {
             server,
             index,
