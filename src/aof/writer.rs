@@ -40,6 +40,7 @@ pub(super) fn spawn(server: &'static Server) -> io::Result<Thread> {
         generation: 0,
         file: None,
         cursor: 0,
+        seen: 0,
         unsynced: false,
         linked: false,
         fsynced_at: Instant::now(),
@@ -85,6 +86,8 @@ pub(super) struct Writer {
     file: Option<OpenFile>,
     /// Everything before is in the file.
     cursor: u64,
+    /// What that was at the thread's last turn.
+    seen: u64,
     /// Whether something was written, or became of use, since the last fsync.
     unsynced: bool,
     linked: bool,
@@ -145,9 +148,12 @@ impl Writer {
         }
         self.fsync_if_due(policy);
         self.tick();
+        // If workers have written, they will again, and need nobody who is woken by it.
+        let moved = std::mem::replace(&mut self.seen, self.cursor) != self.cursor;
         match (wrote, policy) {
             (true, AppendFsync::Always) => Next::Turn,
             (true, _) => Next::Sleep(GATHER),
+            (false, _) if by_workers && moved => Next::Sleep(GATHER),
             (false, _) => self.wait(),
         }
     }

@@ -39,6 +39,25 @@ fn four([a, b, c]: [u8; 3]) -> [u8; 4] {
     [a & 63, a >> 6 | b << 2 & 63, b >> 4 | c << 4 & 63, c >> 2]
 }
 
+/// The 32 registers in 24 bytes, in a form that compilers turn into vector instructions.
+#[inline]
+fn thirty_two(bytes: &[u8; 24]) -> [u8; 32] {
+    let mut registers = [0; 32];
+    for (three, to) in bytes
+        .as_chunks::<3>()
+        .0
+        .iter()
+        .zip(registers.as_chunks_mut::<4>().0)
+    {
+        let [a, b, c] = three.map(u32::from);
+        let bits = a | b << 8 | c << 16;
+        let spread =
+            bits & 0x3f | bits << 2 & 0x3f00 | bits << 4 & 0x3f_0000 | bits << 6 & 0x3f00_0000;
+        *to = spread.to_le_bytes();
+    }
+    registers
+}
+
 /// Counts the registers of each value.
 pub(super) fn histogram(registers: &[u8], histogram: &mut [u32; 64]) {
     for three in registers.as_chunks::<3>().0 {
@@ -51,13 +70,9 @@ pub(super) fn histogram(registers: &[u8], histogram: &mut [u32; 64]) {
 /// Raises `to` to these registers where they are higher.
 pub(super) fn merge(registers: &[u8], to: &mut [u8; REGISTERS]) {
     if WIDE_MERGE.load(Ordering::Relaxed) {
-        for (three, to) in registers
-            .as_chunks::<3>()
-            .0
-            .iter()
-            .zip(to.as_chunks_mut::<4>().0)
-        {
-            for (to, register) in to.iter_mut().zip(four(*three)) {
+        let parts = registers.as_chunks::<24>().0.iter();
+        for (part, to) in parts.zip(to.as_chunks_mut::<32>().0) {
+            for (to, register) in to.iter_mut().zip(thirty_two(part)) {
                 *to = register.max(*to);
             }
         }
