@@ -525,3 +525,20 @@ fn a_real_redis_reads_the_folder() {
         assert_eq!(ours, theirs, "{}", binary.display());
     }
 }
+
+/// A server that was killed between making its first files and naming them left one for ever.
+#[test]
+fn an_empty_file_that_nobody_names_goes() {
+    let mut server = Server::start(&ALWAYS);
+    server.call(&["SET", "key", "value"]);
+    server.kill();
+    let left = server.path("appendonlydir/appendonly.aof.7.base.aof");
+    let other = server.path("appendonlydir/appendonly.aof.8.base.rdb");
+    std::fs::write(&left, "").expect("a file");
+    std::fs::write(&other, "something").expect("a file");
+    server.restart();
+    wait_loaded(&server);
+    assert_eq!(server.text(&["GET", "key"]), "value");
+    assert!(!left.exists());
+    assert!(other.exists(), "it may be somebody's data");
+}

@@ -10,7 +10,7 @@
 //! increment is named by no manifest before the new base is.
 
 use super::handle::{Files, Mode};
-use super::manifest::{self, FileInfo, Kind, Manifest, sync_dir};
+use super::manifest::{self, FileInfo, Kind, Manifest, files_like, sync_dir};
 use crate::dump_file;
 use crate::server::Server;
 use crate::snapshot::{self, Chunks, Form, Pace};
@@ -302,6 +302,14 @@ pub(super) fn prepare_files(files: &mut Files) -> io::Result<FileInfo> {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
             std::fs::remove_file(entry.path())?;
+        }
+    }
+    // Files that were made and not named yet when the server was killed.
+    for info in files_like(&files.dir, &files.prefix)? {
+        let path = files.path(&info);
+        let named = files.manifest.to_load().chain(&files.manifest.history);
+        if named.into_iter().all(|file| file.name != info.name) && path.metadata()?.len() == 0 {
+            std::fs::remove_file(path)?;
         }
     }
     let mut changed = false;
