@@ -38,7 +38,7 @@ fn digests(server: &Server) -> Vec<(u32, String, String)> {
             .call(&["SELECT", &db.to_string()])
             .expect("a database");
         for key in keys(&mut client) {
-            let digest = client.call(&["DEBUG", "DIGEST-VALUE", &key]);
+            let digest = client.call(&["DEBUG", "DIGEST-VALUE-FULL", &key]);
             all.push((db, key, format!("{:?}", digest.expect("a digest"))));
         }
     }

@@ -182,7 +182,7 @@ def digests(nodes: list) -> set[str]:
     deadline = time.monotonic() + 10
     while True:
         wait_for("the nodes to agree on the offset", lambda: len({n.info()["master_repl_offset"] for n in nodes}) == 1)
-        found = {node.client().execute_command("DEBUG", "DIGEST") for node in nodes}
+        found = {node.client().execute_command("DEBUG", "DIGEST", "FULL") for node in nodes}
         if len(found) == 1 or time.monotonic() > deadline:
             return found
         time.sleep(0.1)

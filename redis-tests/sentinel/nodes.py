@@ -83,7 +83,7 @@ class Node(Process):
         return self.info()["master_repl_offset"]
 
     def digest(self) -> str:
-        return self.client().execute_command("DEBUG", "DIGEST")
+        return self.client().execute_command("DEBUG", "DIGEST", "FULL")
 
     def follows(self, primary: Node) -> bool:
         try:

@@ -142,7 +142,7 @@ impl Server {
 
     /// A digest of all data.
     pub fn digest(&self) -> String {
-        self.text(&["DEBUG", "DIGEST"])
+        self.text(&["DEBUG", "DIGEST", "FULL"])
     }
 
     /// Resident memory, in kB.

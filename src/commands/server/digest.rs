@@ -1,11 +1,12 @@
-//! `DEBUG DIGEST`: one number for all data, by which nodes are compared.
+//! One number for all data, by which nodes are compared: `DEBUG DIGEST` gives that of Redis
+//! (`compatible`), `DEBUG DIGEST FULL` one that tells all that the nodes of a group share.
 //!
 //! The digest of a key is the SHA-1 of its database, name, type, expiry and value; all are
 //! combined with exclusive or, so that order does not matter: two nodes hold the same keys in
 //! different places. The encoding does not matter either. What has logically expired is left
 //! out, since a replica and its primary may be asked at slightly different moments.
-//!
-//! This is our own definition; Redis's differs.
+
+pub mod compatible;
 
 use crate::keyspace::{DbIndex, EntryRef, Locked, ValueRef};
 use crate::time::UnixMs;

@@ -4,13 +4,13 @@ mod data;
 mod inner;
 mod reload;
 
-use super::digest;
+use super::digest::{self, Digest};
 use crate::config::{ClientMemory, Exposure};
 use crate::execute::SessionContext;
 use crate::keyspace::{DbIndex, EntryRef, Locked, shard_of};
 use crate::number::parse_f64;
 use crate::protocol::{Args, Reply, WireError, errors};
-use crate::time::Duration;
+use crate::time::{Duration, UnixMs};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -36,11 +36,22 @@ pub(super) fn debug(
         }
         (b"digest", 2) => {
             let now = context.now;
+            let digest =
+                context.with_everything(|locked| digest::compatible::of_everything(locked, now));
+            reply.simple(&digest.hex());
+        }
+        (b"digest", 3) if args.is(2, "full") => {
+            let now = context.now;
             let digest = context.with_everything(|locked| digest::of_everything(locked, now));
             reply.simple(&digest.hex());
         }
         (b"reload", _) => reload::reload(context, args, reply)?,
-        (b"digest-value", _) => digest_value(context, args, reply),
+        (b"digest-value", _) => {
+            digest_value(context, args.from(2), reply, digest::compatible::of_value);
+        }
+        (b"digest-value-full", _) => {
+            digest_value(context, args.from(2), reply, digest::of_value);
+        }
         (b"object", 3) => object(context, args.at(2), true, reply)?,
         (b"object", 4) if args.is(3, "fast") => object(context, args.at(2), false, reply)?,
         (b"set-active-expire", 3) => {
@@ -87,11 +98,16 @@ fn sleep(context: &mut SessionContext<'_>, seconds: &[u8]) {
     context.with_everything(|_| std::thread::sleep(Duration::from_secs_f64(seconds)));
 }
 
-fn digest_value(context: &mut SessionContext<'_>, args: Args<'_>, reply: &mut Reply<'_>) {
+fn digest_value<'a>(
+    context: &mut SessionContext<'_>,
+    keys: impl Iterator<Item = &'a [u8]>,
+    reply: &mut Reply<'_>,
+    of_value: fn(Option<EntryRef<'_>>, UnixMs) -> Digest,
+) {
     let (db, now) = (context.client.db, context.now);
     let digests: Vec<String> = context.with_everything(|locked| {
-        let digest = |key| digest::of_value(find(locked, db, key), now).hex();
-        args.from(2).map(digest).collect()
+        keys.map(|key| of_value(find(locked, db, key), now).hex())
+            .collect()
     });
     reply.array(digests.len());
     for digest in digests {
@@ -250,7 +266,7 @@ const HELP: &[&str] = &[
     "    Show how many clients occupy how much memory.",
     "CONFIG-REWRITE-FORCE-ALL",
     "    Write all options to the configuration file, those at their defaults as well.",
-    "DIGEST",
+    "DIGEST [FULL]",
     "    Show one number for all data, equal on nodes with equal data.",
     "DIGEST-VALUE <key> [<key> ...]",
     "    Show such a number for each of these values.",
