@@ -182,6 +182,59 @@ fn who_does_not_read_is_not_read() {
     wait_alone(&server);
 }
 
+/// Client libraries send a whole pipeline before they read. Once the sockets' buffers were full, both
+/// sides waited for each other.
+#[test]
+fn a_pipeline_of_any_length_may_be_sent_before_its_replies_are_read() {
+    let server = Server::start(&[]);
+    let value = "x".repeat(100);
+    server.call(&["SET", "k", &value]);
+    let mut socket = connect(&server);
+    socket.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+    let count = 400_000;
+    for _ in 0..count / 1000 {
+        socket
+            .write_all(&b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n".repeat(1000))
+            .expect("all of it is taken");
+    }
+    let expected = format!("$100\r\n{value}\r\n");
+    let mut reply = vec![0; expected.len()];
+    let mut replies = std::io::BufReader::new(&socket);
+    for _ in 0..count {
+        replies.read_exact(&mut reply).expect("a reply");
+        assert_eq!(reply, expected.as_bytes());
+    }
+}
+
+#[test]
+fn replies_beyond_the_limit_end_the_client() {
+    let server = Server::start(&["--client-output-buffer-limit", "normal 100000 0 0"]);
+    server.call(&["SET", "big", &"x".repeat(300_000)]);
+    server.call(&["RPUSH", "list", "a"]);
+    for _ in 0..8 {
+        server.call(&[
+            "EVAL",
+            "for i = 1, 100 do redis.call('RPUSH', 'list', ('y'):rep(1000)) end",
+            "0",
+        ]);
+    }
+    for (round, request) in ["GET big", "LRANGE list 0 -1"].iter().enumerate() {
+        let mut socket = connect(&server);
+        socket
+            .write_all(format!("INCR counter\r\n{request}\r\n").as_bytes())
+            .expect("sent");
+        let mut all = Vec::new();
+        let _ = socket.read_to_end(&mut all);
+        assert!(all.len() < 100_000, "{request}: {} bytes", all.len());
+        let info = server.text(&["INFO", "stats"]);
+        let ended =
+            lockstep::client::info_field(&info, "client_output_buffer_limit_disconnections");
+        assert_eq!(ended, Some(&*(round + 1).to_string()));
+        // What it did stands.
+        assert_eq!(server.text(&["GET", "counter"]), (round + 1).to_string());
+    }
+}
+
 #[test]
 fn who_waits_for_much_is_not_read_until_it_is_confirmed() {
     let options = ["--sync-timeout", "120000", "--held-reply-limit", "256kb"];

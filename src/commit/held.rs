@@ -149,7 +149,7 @@ impl Held {
 fn copy(
     buf: &[u8],
     range: std::ops::Range<usize>,
-    shared: &mut std::iter::Peekable<std::vec::IntoIter<(usize, bytes::Bytes)>>,
+    shared: &mut std::iter::Peekable<std::collections::vec_deque::IntoIter<(usize, bytes::Bytes)>>,
     out: &mut OutBuf,
 ) {
     let base = out.buf.len();
@@ -159,7 +159,7 @@ fn copy(
         && *at < range.end
     {
         if let Some((at, value)) = shared.next() {
-            out.shared.push((base + at - range.start, value));
+            out.shared.push_back((base + at - range.start, value));
         }
     }
 }
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn a_failed_wait_becomes_the_error_and_the_rest_stays() {
         let (mut out, at) = output(&["+a\r\n", "$3\r\n\r\n", "+c\r\n", "+d\r\n"]);
-        out.shared = vec![(at[1].0 + 4, Bytes::from_static(b"big"))];
+        out.shared = [(at[1].0 + 4, Bytes::from_static(b"big"))].into();
         let mut held = Held::default();
         held.hold(at[0].0, at[0].1, wait(AckLevel::Applied, 10, true), false);
         held.hold(at[1].0, at[1].1, wait(AckLevel::Applied, 11, false), false);

@@ -269,6 +269,10 @@ impl Connection {
         if self.joins_burst() {
             return Poll::Ready(Ok(true));
         }
+        let unsent = self.output.pending();
+        if unsent > UNLIMITED && self.output.held.is_empty() && self.exceeds_limits(unsent) {
+            return Poll::Ready(Err(self.end_for_output()));
+        }
         let server = self.worker.server;
         server.aof.write_through(server);
         let marks = &server.watermarks;
@@ -307,13 +311,10 @@ impl Connection {
             Sent::Held(Verdict::All) => Poll::Ready(Ok(true)),
             Sent::Blocked => {
                 if self.exceeds_limits(pending) {
-                    let stats = &self.worker.server.stats;
-                    stats
-                        .output_limit_disconnections
-                        .fetch_add(1, Ordering::Relaxed);
-                    return Poll::Ready(Err(End::Closed));
+                    return Poll::Ready(Err(self.end_for_output()));
                 }
-                Poll::Ready(Ok(false))
+                // Clients send whole pipelines before they read the first reply.
+                Poll::Ready(Ok(!self.closing && pending < MOST_UNSENT))
             }
         }
     }
@@ -406,6 +407,19 @@ impl Connection {
             return Err(End::Closed);
         }
         Ok(true)
+    }
+
+    #[cold]
+    fn end_for_output(&self) -> End {
+        tracing::warn!(
+            client = self.client.id,
+            "closing a client whose replies exceed client-output-buffer-limit"
+        );
+        let stats = &self.worker.server.stats;
+        stats
+            .output_limit_disconnections
+            .fetch_add(1, Ordering::Relaxed);
+        End::Closed
     }
 
     /// Whether the output exceeds `client-output-buffer-limit`.
@@ -865,6 +879,10 @@ fn add(counter: &AtomicU64, n: u64) {
 const BURST_PART: usize = 64 * 1024;
 /// How often a connection reads before the others get their turn.
 const READS_PER_TURN: usize = 8;
+/// Replies up to this length count for no limit, as in Redis, in bytes.
+const UNLIMITED: usize = 16 * 1024;
+/// From how many bytes on that a client does not read, nothing more is read from it.
+const MOST_UNSENT: usize = 1 << 30;
 /// How many pipelined requests are looked at before they are executed.
 const WINDOW: usize = 16;
 /// From how many on that pays.

@@ -69,7 +69,7 @@ fn splice(out: &mut OutBuf, bytes: Bytes) {
     // A shared value never lies at the end of the buffer: its line break follows as a copy.
     let end = bytes.len() - 2;
     let tail = bytes.slice(end..);
-    out.shared.push((out.buf.len(), bytes.slice(..end)));
+    out.shared.push_back((out.buf.len(), bytes.slice(..end)));
     out.buf.extend_from_slice(&tail);
 }
 

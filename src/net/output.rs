@@ -123,7 +123,7 @@ impl Output {
 
     /// The position of the first shared value, if it may go.
     fn next_shared(&self, limit: usize) -> Option<usize> {
-        let (at, _) = self.out.shared.first()?;
+        let (at, _) = self.out.shared.front()?;
         (*at < limit).then_some(*at)
     }
 
@@ -162,7 +162,7 @@ impl Output {
             let next = self
                 .out
                 .shared
-                .first()
+                .front()
                 .map_or(self.out.buf.len(), |(at, _)| *at);
             let plain = n.min(next - self.sent);
             self.sent += plain;
@@ -173,7 +173,7 @@ impl Output {
                 self.sent_of_shared += taken;
                 n -= taken;
                 if taken == left {
-                    self.out.shared.remove(0);
+                    self.out.shared.pop_front();
                     self.sent_of_shared = 0;
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::errors::WireError;
 use bytes::Bytes;
+use std::collections::VecDeque;
 
 /// Bytes to be sent: a flat buffer, with large values spliced in by reference.
 #[derive(Default, Debug)]
@@ -10,7 +11,7 @@ pub struct OutBuf {
     pub buf: Vec<u8>,
     /// `(position in buf, value)`: the value goes out before the byte at the position.
     /// Positions ascend.
-    pub shared: Vec<(usize, Bytes)>,
+    pub shared: VecDeque<(usize, Bytes)>,
 }
 
 impl OutBuf {
@@ -50,8 +51,8 @@ impl OutBuf {
     /// Drops everything from `len` on, as if it had not been written.
     pub fn truncate(&mut self, len: usize) {
         self.buf.truncate(len);
-        while self.shared.last().is_some_and(|(at, _)| *at > len) {
-            self.shared.pop();
+        while self.shared.back().is_some_and(|(at, _)| *at > len) {
+            self.shared.pop_back();
         }
     }
 }
@@ -153,7 +154,7 @@ impl<'a> Reply<'a> {
     /// A large bulk string that is sent from where it lies.
     pub fn bulk_shared(&mut self, bytes: Bytes) {
         self.prefixed(b'$', bytes.len() as i64);
-        self.out.shared.push((self.out.buf.len(), bytes));
+        self.out.shared.push_back((self.out.buf.len(), bytes));
         self.crlf();
     }
 

@@ -61,6 +61,11 @@ fn describe(client: &ClientInfo, now: UnixMs, out: &mut Vec<u8>) {
         true => client.redirect.load(Relaxed) as i64,
         false => -1,
     };
+    // As if there were Redis's buffer, and its list for what that does not hold.
+    let (obl, oll, omem) = match output {
+        0..=OUTPUT_BUFFER => (output, 0, 0),
+        _ => (0, output.div_ceil(OUTPUT_BUFFER), output),
+    };
     let events = if output > 0 { "rw" } else { "r" };
     let _ = write!(
         out,
@@ -71,7 +76,7 @@ fn describe(client: &ClientInfo, now: UnixMs, out: &mut Vec<u8>) {
     let _ = write!(
         out,
         " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} qbuf={input} \
-         qbuf-free=0 argv-mem=0 multi-mem={multi_bytes} rbs=0 rbp=0 obl={output} oll=0 omem=0 \
+         qbuf-free=0 argv-mem=0 multi-mem={multi_bytes} rbs=0 rbp=0 obl={obl} oll={oll} omem={omem} \
          tot-mem={memory} events={events} cmd={} user={} redir={redirect} resp={} lib-name=",
         (now - client.created_ms).max(0) / 1000,
         (now - client.active_ms.load(Relaxed)).max(0) / 1000,
@@ -159,3 +164,6 @@ fn command(client: &ClientInfo) -> &'static str {
 fn verbatim(reply: &mut Reply<'_>, text: &[u8]) {
     reply.verbatim("txt", &String::from_utf8_lossy(text));
 }
+
+/// Bytes of Redis's output buffer.
+const OUTPUT_BUFFER: usize = 16 * 1024;
