@@ -15,6 +15,7 @@
 use super::context::{Origin, Settings, WriteContext};
 use super::dispatch::Gates;
 use super::effect::Effect;
+use super::events;
 use super::run::{self, Frame, Scratch};
 use super::session::{After, BlockOn};
 use crate::commands::handler::{Handler, Scope};
@@ -134,6 +135,7 @@ pub(super) fn file(
         db: client.db,
         resp3: client.resp3,
         touches: !client.no_touch,
+        reader: events::reader(client),
         words: block.args.view().iter().map(Into::into).collect(),
         keys: block.keys,
         others,
@@ -374,6 +376,7 @@ fn execute(
     if result == Ok(Effect::Block) {
         return None;
     }
+    events::remember(server, waiter.reader, command, args, scratch);
     let read = waiter.reaches.iter();
     let read = read.map(|key| locked.shard(waiter.db, place(key)).last_write);
     let bytes = match out.shared.is_empty() {

@@ -13,8 +13,7 @@ use super::view::{StringRef, as_hash, as_list, as_set, as_sorted_set, as_stream,
 use crate::config::NotifyClass;
 use crate::hash::hash;
 use crate::keyspace::{
-    DbIndex, Entry, EntryRef, Functions, Inline, Kind, Locked, Object, Payload, ValueRef,
-    WatchFlag, shard_of,
+    DbIndex, Entry, EntryRef, Functions, Inline, Kind, Locked, Object, Payload, WatchFlag, shard_of,
 };
 use crate::protocol::WireError;
 use crate::rdb::Target;
@@ -715,7 +714,7 @@ impl<'a> WriteContext<'a> {
     /// Gives a key that was found a new value.
     pub fn replace(&mut self, found: Found, payload: Payload<'_>, expiry: Expiry) {
         let old = self.entry(found);
-        if is_costly(old) {
+        if old.is_costly() {
             // The old object is large: take the entry out, so that it is freed elsewhere.
             let key: Box<[u8]> = old.key().into();
             let old_expiry = old.expiry();
@@ -771,7 +770,7 @@ impl<'a> WriteContext<'a> {
             .shard_mut(found.db, found.shard)
             .remove(found.slot);
         if let Some(entry) = entry
-            && is_costly(entry.view())
+            && entry.view().is_costly()
         {
             self.garbage.push(Box::new(entry));
         }
@@ -820,6 +819,14 @@ impl<'a> WriteContext<'a> {
         self.locked
             .shard_mut(found.db, found.shard)
             .object(found.slot)
+    }
+
+    /// The same for a change of which neither watchers nor clients that cache the key hear, as
+    /// Redis has it for what a stream's groups note; see [`WriteContext::touch`].
+    pub fn object_quietly<T: Object>(&mut self, found: Found) -> Option<&mut T> {
+        self.locked
+            .shard_mut(found.db, found.shard)
+            .object_quietly(found.slot)
     }
 
     /// The large string of a key that was found; `None` for another kind.
@@ -879,19 +886,6 @@ pub fn string_payload(value: &[u8]) -> Payload<'_> {
         Payload::Inline(Kind::Str, value)
     } else {
         Payload::Shared(Arc::new(value.to_vec()))
-    }
-}
-
-/// Whether freeing the entry takes long enough to be done elsewhere.
-fn is_costly(entry: EntryRef<'_>) -> bool {
-    match entry.value() {
-        ValueRef::HashTable(table) => table.len() > 64,
-        ValueRef::List(list) => list.len() > 64,
-        ValueRef::SetTable(set) => set.len() > 64,
-        ValueRef::SortedSet(set) => set.len() > 64,
-        ValueRef::Stream(stream) => stream.is_costly(),
-        ValueRef::Shared(value) => value.len() > 1 << 20,
-        _ => false,
     }
 }
 

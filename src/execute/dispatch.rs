@@ -213,6 +213,11 @@ fn perform(
                 run::write(&frame, handler, args, &mut locked, batch.scratch, reply)
             };
             let blocks = result == Ok(Effect::Block);
+            if client.tracking.is_some() {
+                // XREAD and PFCOUNT are reads that may do more.
+                let reader = events::reader(client);
+                events::remember(batch.server, reader, command, args, batch.scratch);
+            }
             let (result, mut done) =
                 finish_write(&frame, request, result, &mut locked, batch.scratch);
             let mut after = After::Continue;

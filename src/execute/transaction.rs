@@ -321,7 +321,12 @@ fn run_queued(
             result
         }
         Handler::Write(handler) => {
-            run::write(&frame, handler, args, locked, context.scratch, reply).map(|effect| {
+            let result = run::write(&frame, handler, args, locked, context.scratch, reply);
+            if context.client.tracking.is_some() {
+                let reader = events::reader(context.client);
+                events::remember(context.server, reader, command, args, context.scratch);
+            }
+            result.map(|effect| {
                 if effect == Effect::AsReceived {
                     context.scratch.effects.request(frame.db, args);
                 }

@@ -471,6 +471,19 @@ impl<'a> EntryRef<'a> {
         size_class(self.ptr.total()) + object
     }
 
+    /// Whether freeing it takes long enough to be done elsewhere.
+    pub fn is_costly(&self) -> bool {
+        match self.value() {
+            ValueRef::HashTable(table) => table.len() > 64,
+            ValueRef::List(list) => list.len() > 64,
+            ValueRef::SetTable(set) => set.len() > 64,
+            ValueRef::SortedSet(set) => set.len() > 64,
+            ValueRef::Stream(stream) => stream.is_costly(),
+            ValueRef::Shared(value) => value.len() > 1 << 20,
+            _ => false,
+        }
+    }
+
     /// The object of the type that belongs to the entry's kind.
     #[inline]
     fn object<T: Object>(&self, at: usize) -> &'a T {

@@ -299,6 +299,19 @@ impl Shard {
     /// The object at `slot`, to change; `None` for another kind.
     pub fn object<T: Object>(&mut self, slot: Slot) -> Option<&mut T> {
         self.prepare(slot);
+        self.object_prepared(slot)
+    }
+
+    /// The same for a change that watchers do not count as one; those who wait for the key look.
+    pub fn object_quietly<T: Object>(&mut self, slot: Slot) -> Option<&mut T> {
+        self.hand_over(slot);
+        if self.followed {
+            self.waiters.note(self.entry(slot).key());
+        }
+        self.object_prepared(slot)
+    }
+
+    fn object_prepared<T: Object>(&mut self, slot: Slot) -> Option<&mut T> {
         let mut ptr = EntryPtr(self.table.get(slot));
         (self.entry(slot).kind() == T::KIND)
             // SAFETY: the kind is right and `self` is borrowed exclusively.
@@ -540,6 +553,13 @@ impl Shard {
     /// What must happen before an entry changes.
     #[inline]
     fn prepare(&mut self, slot: Slot) {
+        self.hand_over(slot);
+        self.touch(self.entry(slot).key());
+    }
+
+    /// Gives the entry to a running snapshot, if it has not got it yet.
+    #[inline]
+    fn hand_over(&mut self, slot: Slot) {
         let raw = self.table.get(slot);
         // SAFETY: the entry is live and `self` borrowed.
         let entry = unsafe { EntryRef::of(raw) };
@@ -553,7 +573,6 @@ impl Shard {
                 self.freeze(slot, ticket);
             }
         }
-        self.touch(entry.key());
     }
 
     /// The value at `slot`, if it is of a kind that snapshots take in pieces.

@@ -24,6 +24,8 @@ pub struct Waiter {
     pub resp3: bool,
     /// Whether its accesses leave a trace.
     pub touches: bool,
+    /// Whom to tell when what it reads changes, if it caches that.
+    pub reader: Option<u64>,
     /// The words of what is executed when a key is ready.
     pub words: Vec<Box<[u8]>>,
     /// The keys that it waits for, each once.
@@ -97,6 +99,8 @@ pub struct WaiterParts {
     pub resp3: bool,
     /// Whether its accesses leave a trace.
     pub touches: bool,
+    /// Whom to tell when what it reads changes, if it caches that.
+    pub reader: Option<u64>,
     /// The words of what is executed when a key is ready.
     pub words: Vec<Box<[u8]>>,
     /// The keys that it waits for.
@@ -129,6 +133,7 @@ impl Waiter {
             db: parts.db,
             resp3: parts.resp3,
             touches: parts.touches,
+            reader: parts.reader,
             words: parts.words,
             keys: keys.into(),
             reaches: reaches.into(),
@@ -335,6 +340,7 @@ mod tests {
             db: DbIndex(0),
             resp3: false,
             touches: true,
+            reader: None,
             words: Vec::new(),
             keys: keys.iter().map(|key| key.as_bytes().into()).collect(),
             others: Vec::new(),

@@ -48,9 +48,11 @@ pub(super) fn bitfield(
         let part = &mut part[..range.len()];
         part.copy_from_slice(bytes.get(range.clone()).unwrap_or_default());
         step.field.put(part, new);
-        write_at(ctx, found, range.start, part);
         // To write what was there is no change, as long as the string did not grow for it.
-        wrote |= grown || new != old;
+        if grown || new != old {
+            write_at(ctx, found, range.start, part);
+            wrote = true;
+        }
         reply.int(match wanted {
             Wanted::Value(_) => old,
             Wanted::Sum(..) => new,

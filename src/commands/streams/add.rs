@@ -239,7 +239,7 @@ pub(super) fn xsetid(
     if added.is_some_and(|added| added < stream.len() as u64) {
         return Err(texts::ADDED_BELOW_LENGTH);
     }
-    if let Some(stream) = ctx.object::<Stream>(found) {
+    if let Some(stream) = ctx.object_quietly::<Stream>(found) {
         stream.last_id = id;
         stream.entries_added = added.unwrap_or(stream.entries_added);
         let deleted = deleted.filter(|id| *id != StreamId::MIN);

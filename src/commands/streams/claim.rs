@@ -161,7 +161,7 @@ pub(super) fn xclaim(
     let Some(place) = seen(ctx, found, key, group, name)? else {
         return Ok(Effect::None);
     };
-    let Some(stream) = ctx.object::<Stream>(found) else {
+    let Some(stream) = ctx.object_quietly::<Stream>(found) else {
         return Err(errors::WRONG_TYPE);
     };
     let mut claims = Claims::default();
@@ -297,7 +297,7 @@ pub(super) fn xautoclaim(
     let met = scan.look(ctx.stream_of(found)?, group);
     let mut last_id = StreamId::MIN;
     if !met.claims.is_empty()
-        && let Some(stream) = ctx.object::<Stream>(found)
+        && let Some(stream) = ctx.object_quietly::<Stream>(found)
     {
         last_id = met.take(stream, group, &scan);
     }

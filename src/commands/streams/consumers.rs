@@ -33,7 +33,7 @@ pub(super) fn seen(
             created: false,
         }));
     }
-    let stream = ctx.object::<Stream>(found);
+    let stream = ctx.object_quietly::<Stream>(found);
     let group = stream.and_then(|stream| stream.group_mut(group));
     let Some(consumer) = group.map(|group| group.add_consumer(name, now)) else {
         return Ok(None);

@@ -118,7 +118,7 @@ pub(super) fn xdelex(
         return Ok(Effect::None);
     };
     let ids = block.ids(args)?;
-    let Some(stream) = ctx.object::<Stream>(found) else {
+    let Some(stream) = ctx.object_quietly::<Stream>(found) else {
         return Err(errors::WRONG_TYPE);
     };
     let mut removed = Removed::default();
@@ -138,6 +138,7 @@ pub(super) fn xdelex(
         reply.int(if was_there { DELETED } else { NOT_THERE });
     }
     if !removed.ids.is_empty() {
+        ctx.touch(ctx.db(), key);
         ctx.notify(NotifyClass::STREAM, "xdel", key);
     }
     Ok(effects::removal(ctx, key, removed))

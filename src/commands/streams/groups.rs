@@ -75,7 +75,7 @@ pub(super) fn create(
             if stream.group(name).is_some() {
                 return Err(texts::BUSY_GROUP);
             }
-            if let Some(stream) = ctx.object::<Stream>(found) {
+            if let Some(stream) = ctx.object_quietly::<Stream>(found) {
                 let read = options.entries_read.map(|n| n.min(stream.entries_added));
                 stream.add_group(name, last, read);
             }
@@ -103,7 +103,7 @@ pub(super) fn setid(
     let options = Options::read(args, false)?;
     let found = find_group(ctx, key, name)?;
     let last = position(Some(ctx.stream_of(found)?), args.at(4))?;
-    if let Some(stream) = ctx.object::<Stream>(found) {
+    if let Some(stream) = ctx.object_quietly::<Stream>(found) {
         let added = stream.entries_added;
         if let Some(group) = stream.group_mut(name) {
             group.last_id = last;
@@ -124,7 +124,7 @@ pub(super) fn destroy(
     let (key, name) = (args.at(2), args.at(3));
     let found = find(ctx, key)?;
     let group = match ctx.stream_of(found)?.group(name) {
-        Some(_) => ctx.object::<Stream>(found),
+        Some(_) => ctx.object_quietly::<Stream>(found),
         None => None,
     };
     let Some(group) = group.and_then(|stream| stream.remove_group(name)) else {
@@ -170,7 +170,7 @@ pub(super) fn delete_consumer(
         reply.int(0);
         return Ok(Effect::None);
     }
-    let stream = ctx.object::<Stream>(found);
+    let stream = ctx.object_quietly::<Stream>(found);
     let group = stream.and_then(|stream| stream.group_mut(name));
     let pending = group.and_then(|group| group.remove_consumer(consumer));
     ctx.notify(NotifyClass::STREAM, "xgroup-delconsumer", key);

@@ -30,7 +30,9 @@ pub(super) fn xack(
     ids.retain(|id| group.pending().contains(*id));
     let mut acknowledged = 0;
     if !ids.is_empty()
-        && let Some(group) = ctx.object::<Stream>(found).and_then(|s| s.group_mut(name))
+        && let Some(group) = ctx
+            .object_quietly::<Stream>(found)
+            .and_then(|s| s.group_mut(name))
     {
         acknowledged = ids.iter().filter(|id| group.acknowledge(**id)).count();
     }
@@ -60,7 +62,7 @@ pub(super) fn xackdel(
         return Ok(Effect::None);
     };
     let ids = block.ids(args)?;
-    let Some(stream) = ctx.object::<Stream>(found) else {
+    let Some(stream) = ctx.object_quietly::<Stream>(found) else {
         return Err(errors::WRONG_TYPE);
     };
     let mut removed = Removed::default();
@@ -85,6 +87,7 @@ pub(super) fn xackdel(
         reply.int(DELETED);
     }
     if !removed.ids.is_empty() {
+        ctx.touch(ctx.db(), key);
         ctx.notify(NotifyClass::STREAM, "xdel", key);
     }
     Ok(effects::removal(ctx, key, removed))

@@ -334,7 +334,7 @@ impl Reading<'_, '_, '_> {
             return Ok(false);
         }
         let now = self.ctx.now();
-        let Some(stream) = self.ctx.object::<Stream>(found) else {
+        let Some(stream) = self.ctx.object_quietly::<Stream>(found) else {
             return Ok(false);
         };
         for id in &ids {
@@ -412,7 +412,7 @@ impl Reading<'_, '_, '_> {
             return;
         }
         let now = self.ctx.now();
-        let Some(stream) = self.ctx.object::<Stream>(found) else {
+        let Some(stream) = self.ctx.object_quietly::<Stream>(found) else {
             return;
         };
         let mut claims = Claims::default();
