@@ -5,7 +5,7 @@
 
 use super::database::{DbIndex, Keyspace, SHARDS};
 use super::shard::Shard;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
@@ -111,6 +111,34 @@ impl<'k> Locked<'k> {
             .flat_map(|db| (0..SHARDS).map(move |s| (db, s)))
             .collect();
         Self::several(keyspace, &mut all)
+    }
+
+    /// Locks all other shards too. Those behind the last locked one are waited for. Those before
+    /// it would be locked against the order, so that they are waited for until `patience` has
+    /// passed; if one is not free by then, nothing more is locked.
+    #[must_use]
+    pub fn widen(&mut self, keyspace: &'k Keyspace, patience: Duration) -> bool {
+        keyspace.make_all();
+        let until = Instant::now() + patience;
+        let last = self.guards.last().map(|guard| (guard.db, guard.shard));
+        let mut more = Vec::new();
+        for db in (0..keyspace.databases()).map(DbIndex) {
+            for shard in (0..SHARDS).filter(|shard| !self.holds(db, *shard)) {
+                let mutex = keyspace.database(db).shard(shard);
+                let in_order = Some((db, shard as u32)) > last;
+                let lock = match in_order {
+                    true => Some(mutex.lock()),
+                    false => mutex.try_lock_until(until),
+                };
+                let Some(lock) = lock else { return false };
+                let shard = shard as u32;
+                more.push(Guard { db, shard, lock });
+            }
+        }
+        self.guards.extend(more);
+        self.guards
+            .sort_unstable_by_key(|guard| (guard.db, guard.shard));
+        true
     }
 
     /// No shard at all.
