@@ -128,16 +128,16 @@ fn sha1hex(lua: &Lua, args: MultiValue) -> Result<Value> {
     lua.create_string(digest).map(Value::String)
 }
 
-fn log(_: &Lua, args: MultiValue) -> Result<()> {
+fn log(lua: &Lua, args: MultiValue) -> Result<()> {
     let fail = |text: &[u8]| Err(mlua::Error::external(CommandError(text.to_vec())));
     if args.len() < 2 {
         return fail(b"ERR redis.log() requires two arguments or more.");
     }
     let mut args = args.into_iter();
-    let level = match args.next() {
-        Some(Value::Integer(n)) => n as f64,
-        Some(Value::Number(n)) => n,
-        _ => return fail(b"ERR First argument must be a number (log level)."),
+    let level = args.next().unwrap_or(Value::Nil);
+    let level = match lua.coerce_number(level)? {
+        Some(n) => n.trunc(),
+        None => return fail(b"ERR First argument must be a number (log level)."),
     };
     if !(0.0..=3.0).contains(&level) {
         return fail(b"ERR Invalid log level.");
@@ -293,6 +293,47 @@ fn as_table(lua: &Lua, value: Value) -> Result<Value> {
         }
         _ => Ok(value),
     }
+}
+
+/// A number among the arguments of a library's function, or a text that is one.
+pub fn number_at(lua: &Lua, args: &MultiValue, at: usize, function: &str) -> Result<f64> {
+    let given = args.get(at).cloned();
+    match given.map_or(Ok(None), |value| lua.coerce_number(value))? {
+        Some(number) => Ok(number),
+        None => Err(wrong_type(lua, args, at, function, "number")),
+    }
+}
+
+/// A text among the arguments of a library's function, or a number as a text.
+pub fn text_at(lua: &Lua, args: &MultiValue, at: usize, function: &str) -> Result<Vec<u8>> {
+    match args.get(at) {
+        Some(Value::String(text)) => Ok(text.as_bytes().to_vec()),
+        Some(Value::Integer(n)) => Ok(n.to_string().into_bytes()),
+        Some(Value::Number(n)) => Ok(format_g(*n, 14).into_bytes()),
+        _ => Err(wrong_type(lua, args, at, function, "string")),
+    }
+}
+
+/// The error of Lua's own library for an argument.
+pub fn bad_argument(lua: &Lua, at: usize, function: &str, what: &str) -> mlua::Error {
+    let at = at + 1;
+    library_error(lua, format!("bad argument #{at} to '{function}' ({what})"))
+}
+
+fn wrong_type(
+    lua: &Lua,
+    args: &MultiValue,
+    at: usize,
+    function: &str,
+    wanted: &str,
+) -> mlua::Error {
+    let got = match args.get(at) {
+        None => "no value",
+        Some(Value::Integer(_)) => "number",
+        Some(value) => value.type_name(),
+    };
+    let what = format!("{wanted} expected, got {got}");
+    bad_argument(lua, at, function, &what)
 }
 
 /// Raises with the caller's place; for the libraries.

@@ -18,6 +18,8 @@ mod cache;
 mod engine;
 mod errors;
 mod json;
+mod json_number;
+mod json_settings;
 mod library;
 mod msgpack;
 mod reach;

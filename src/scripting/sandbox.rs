@@ -12,7 +12,7 @@ use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, VmState};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What an interpreter is for: scripts and functions do not see each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +56,6 @@ pub struct Current {
     kind: Kind,
     killed: Cell<bool>,
     again: Cell<bool>,
-    /// The state of `math.random`, of 48 bits.
-    drawn: Cell<u64>,
     slow: Cell<bool>,
     started: Cell<Instant>,
     last_turn: Cell<Instant>,
@@ -78,7 +76,6 @@ impl Current {
             kind,
             killed: Cell::new(false),
             again: Cell::new(false),
-            drawn: Cell::new(0x330E),
             slow: Cell::new(false),
             started: Cell::new(Instant::now()),
             last_turn: Cell::new(Instant::now()),
@@ -92,7 +89,6 @@ impl Current {
         self.resp3.set(false);
         self.killed.set(false);
         self.again.set(false);
-        self.seed(0);
         self.slow.set(false);
         let now = Instant::now();
         self.started.set(now);
@@ -112,21 +108,17 @@ impl Current {
         Some(run)
     }
 
-    /// The next number of `math.random`, of 31 bits: Redis draws them by itself, and the same
-    /// ones for every script.
+    /// The next number of `math.random`, of 31 bits: Redis draws them by itself.
     pub fn draw(&self) -> u32 {
-        let next = self
-            .drawn
-            .get()
-            .wrapping_mul(0x5_DEEC_E66D)
-            .wrapping_add(0xB);
-        self.drawn.set(next & ((1 << 48) - 1));
-        (self.drawn.get() >> 17) as u32
+        let last = DRAWN.load(Ordering::Relaxed);
+        let next = last.wrapping_mul(0x5_DEEC_E66D).wrapping_add(0xB) & ((1 << 48) - 1);
+        DRAWN.store(next, Ordering::Relaxed);
+        (next >> 17) as u32
     }
 
     /// `math.randomseed`
     pub fn seed(&self, seed: i32) {
-        self.drawn.set(u64::from(seed as u32) << 16 | 0x330E);
+        DRAWN.store(u64::from(seed as u32) << 16 | 0x330E, Ordering::Relaxed);
     }
 
     /// Whether the script has come to an end that it may not catch.
@@ -320,6 +312,9 @@ impl Drop for Limit<'_> {
     }
 }
 
+/// The state of `math.random`, of 48 bits: one for the process, as in Redis, and the same at
+/// its start.
+static DRAWN: AtomicU64 = AtomicU64::new(0x1234_ABCD_330E);
 const PRELUDE: &str = include_str!("prelude.lua");
 const NO_ARGUMENTS: &str = "ERR Please specify at least one argument for this redis lib call";
 const NOT_RUNNING: &str = "ERR redis.call can only be called inside a script invocation";
