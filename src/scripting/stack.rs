@@ -404,7 +404,10 @@ unsafe fn execute(state: *mut lua_State, current: &Current) -> bool {
     };
     let done = match complete {
         true => current.execute(words.view()),
-        false => Err(WireError::fixed(BAD_ARGUMENTS)),
+        false => {
+            current.failure_is_counted.set(false);
+            Err(WireError::fixed(BAD_ARGUMENTS))
+        }
     };
     current.note_write();
     if let Err(error) = &done {
