@@ -249,3 +249,26 @@ fn acquire(shard: &Mutex<Shard>, give_up: impl Fn() -> bool) -> Option<MutexGuar
 
 /// How long to wait for a shard between two looks around.
 const PATIENCE: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_locked_can_be_widened() {
+        let keyspace = Keyspace::new(3);
+        let mut locked = Locked::database(&keyspace, DbIndex(1));
+        assert!(locked.widen(&keyspace, Duration::ZERO));
+        let all = (0..3).flat_map(|db| (0..SHARDS).map(move |shard| (DbIndex(db), shard)));
+        assert!(locked.places().eq(all));
+        drop(locked);
+        // A shard before those that are locked is not waited for: who holds it may wait for one
+        // of them.
+        let other = Locked::one(&keyspace, DbIndex(0), 5);
+        let mut locked = Locked::database(&keyspace, DbIndex(1));
+        assert!(!locked.widen(&keyspace, Duration::from_millis(5)));
+        assert_eq!(locked.places().count(), SHARDS);
+        drop(other);
+        assert!(locked.widen(&keyspace, Duration::from_secs(60)));
+    }
+}

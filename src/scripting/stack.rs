@@ -581,7 +581,7 @@ struct Out<'a, 'r> {
 /// A number as C turns it into an integer of 64 bits: what has no place there becomes the lowest.
 fn whole(n: f64) -> i64 {
     const BOUND: f64 = 9_223_372_036_854_775_808.0;
-    match n >= -BOUND && n < BOUND {
+    match (-BOUND..BOUND).contains(&n) {
         true => n as i64,
         false => i64::MIN,
     }
