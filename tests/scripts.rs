@@ -170,3 +170,140 @@ fn a_script_that_takes_all_memory_is_ended() {
     assert!(reply.contains("ERR"), "{reply:.100}");
     assert_eq!(server.text(&["PING"]), "PONG");
 }
+
+/// The name of a command that only an argument shows led to shards that were not locked: the
+/// worker died of it, and with it all of its clients.
+#[test]
+fn scripts_that_reach_each_others_databases_end_and_hold_nobody_up() {
+    const CLIENTS: usize = 6;
+    let server = Server::start(&["--workers", "3"]);
+    let port = server.port;
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|id| {
+            std::thread::spawn(move || {
+                let mut client = connect(port);
+                client.call(&["SELECT", &id.to_string()]).expect("SELECT");
+                let (mut done, mut refused) = (0, 0);
+                for round in 0..60 {
+                    let other = ((id + round) % CLIENTS).to_string();
+                    // A text of its own each time: what a script needs is remembered.
+                    let script = format!(
+                        "redis.call('set', 'mine', {round}) redis.call(ARGV[1], ARGV[2]) \
+                         redis.call('incr', 'all') return {id}"
+                    );
+                    let reply = said(&mut client, &["EVAL", &script, "0", "select", &other]);
+                    match reply == id.to_string() {
+                        true => done += 1,
+                        false => {
+                            assert!(reply.contains("uses another database"), "{reply}");
+                            refused += 1;
+                        }
+                    }
+                    let script = format!("redis.call(ARGV[1], ARGV[2]) return {round}");
+                    let reply = said(&mut client, &["EVAL", &script, "0", "select", &other]);
+                    assert_eq!(reply, round.to_string());
+                }
+                (done, refused)
+            })
+        })
+        .collect();
+    let counts: Vec<(i64, i64)> = clients
+        .into_iter()
+        .map(|client| client.join().expect("a client"))
+        .collect();
+    let done: i64 = counts.iter().map(|(done, _)| done).sum();
+    let mut total = 0;
+    let mut client = connect(port);
+    for db in 0..CLIENTS {
+        client.call(&["SELECT", &db.to_string()]).expect("SELECT");
+        total += said(&mut client, &["GET", "all"])
+            .parse::<i64>()
+            .unwrap_or(0);
+    }
+    assert_eq!(total, done, "{counts:?}");
+    assert!(done > 0, "{counts:?}");
+}
+
+#[test]
+fn a_script_that_has_called_a_write_cannot_be_killed() {
+    let server = Server::start(&["--busy-reply-threshold", "100"]);
+    server.call(&["SET", "text", "x"]);
+    for write in [
+        "redis.call('del', 'none')",
+        "redis.pcall('lpush', 'text', 'x')",
+    ] {
+        let port = server.port;
+        let script = format!("{write} for i = 1, 60000000 do end return 'through'");
+        let slow = std::thread::spawn(move || said(&mut connect(port), &["EVAL", &script, "0"]));
+        let mut killer = connect(port);
+        let mut heard = false;
+        eventually("SCRIPT KILL comes too late", || {
+            let reply = said(&mut killer, &["SCRIPT", "KILL"]);
+            heard |= reply.contains("UNKILLABLE");
+            heard || slow.is_finished()
+        });
+        assert_eq!(slow.join().expect("the slow client"), "through", "{write}");
+    }
+}
+
+#[test]
+fn scripts_do_not_write_where_nothing_can_be_saved() {
+    let server = Server::start(&["--save", "100 1"]);
+    std::fs::create_dir_all(server.dir().join("dump.rdb/in the way")).expect("a folder");
+    server.call(&["SET", "k", "v"]);
+    server.call(&["BGSAVE"]);
+    eventually("the snapshot fails", || {
+        let info = server.text(&["INFO", "persistence"]);
+        info.contains("rdb_last_bgsave_status:err")
+    });
+    let library = "#!lua name=l\nredis.register_function('w', function() return 1 end)";
+    let plain = "return redis.call('set', KEYS[1], 'x')";
+    let mut client = connect(server.port);
+    let mut refused = |args: &[&str]| {
+        let reply = said(&mut client, args);
+        assert!(reply.contains("MISCONF"), "{args:?}: {reply}");
+    };
+    refused(&["EVAL", plain, "1", "k"]);
+    refused(&["EVAL", "#!lua\nreturn 1", "0"]);
+    refused(&["FUNCTION", "LOAD", library]);
+    assert_eq!(
+        server.text(&["EVAL", "return redis.call('get', 'k')", "0"]),
+        "v"
+    );
+    let reads = "#!lua flags=no-writes\nreturn redis.call('get', 'k')";
+    assert_eq!(server.text(&["EVAL", reads, "0"]), "v");
+    client.call(&["MULTI"]).expect("MULTI");
+    client.call(&["EVAL", plain, "1", "k"]).expect("queued");
+    let frame = client.call(&["EXEC"]).expect("EXEC");
+    assert!(format!("{frame:?}").contains("MISCONF"), "{frame:?}");
+    assert_eq!(server.text(&["GET", "k"]), "v");
+}
+
+#[test]
+fn a_replica_that_serves_nothing_stale_runs_only_scripts_that_allow_it() {
+    let options = [
+        "--replicaof",
+        "127.0.0.1",
+        "1",
+        "--replica-serve-stale-data",
+        "no",
+    ];
+    let server = Server::start(&options);
+    let mut client = connect(server.port);
+    let get = "return redis.call('get', 'k')";
+    for (script, expected) in [
+        ("return 1".to_owned(), "MASTERDOWN"),
+        (format!("#!lua flags=no-writes\n{get}"), "MASTERDOWN"),
+        (
+            format!("#!lua flags=no-writes,allow-stale\n{get}"),
+            "ERR Can not execute the command on a stale replica script: ",
+        ),
+        (
+            "#!lua flags=no-writes,allow-stale\nreturn 1".to_owned(),
+            "1",
+        ),
+    ] {
+        let reply = said(&mut client, &["EVAL", &script, "0"]);
+        assert!(reply.contains(expected), "{script}: {reply}");
+    }
+}

@@ -6,6 +6,7 @@ use super::effect::Effect;
 use super::events;
 use super::run::{self, Done, Frame, Scratch};
 use super::session::{After, BlockOn, SessionContext};
+use crate::commands;
 use crate::commands::handler::Handler;
 use crate::commands::renames::{self, Called};
 use crate::commands::spec::{CommandSpec, Flags};
@@ -159,12 +160,13 @@ fn perform(
         return refuse(batch, client, Some(command), &error, reply);
     }
     if client.transaction.is_open() && !runs_inside_transaction(spec) {
-        client.transaction.queue(command, args);
+        let flags = flags_of(batch.server, command, args);
+        client.transaction.queue(command, args, flags);
         reply.simple("QUEUED");
         return (Done::default(), After::Continue);
     }
     if batch.server.gates.load() & (Gates::PAUSED | Gates::PAUSED_WRITES) != 0
-        && must_pause(batch.server, client, spec)
+        && must_pause(batch.server, client, command, args)
     {
         return (Done::default(), After::Block(super::BlockOn::Pause));
     }
@@ -193,7 +195,7 @@ fn perform(
                 result,
                 Done {
                     offset,
-                    wrote: false,
+                    ..Done::default()
                 },
                 After::Continue,
             )
@@ -260,12 +262,14 @@ fn perform(
     {
         let took = batch.clock.ends();
         if is_slow(took, batch.settings) {
-            observe::note_slow(batch.server, client, command, args, took);
+            observe::note_slow(batch.server, Some(client), command, args, took);
         }
     }
     if let Err(error) = result {
         reply.rewind(start);
-        batch.server.stats.count_error(&error);
+        if !done.error_is_counted {
+            batch.server.stats.count_error(&error);
+        }
         batch.clock.counts().failed(command);
         reply.error(&error);
         return (done, After::Continue);
@@ -355,12 +359,13 @@ fn finish_write(
         Done {
             offset,
             wrote: true,
+            ..Done::default()
         }
     } else {
         // A write that changed nothing has still read, and its reply shows what it read.
         Done {
             offset: run::newest(locked),
-            wrote: false,
+            ..Done::default()
         }
     };
     (result.map(|_| ()), done)
@@ -472,7 +477,7 @@ fn node_gates(
     args: Args<'_>,
     gates: u32,
 ) -> Result<(), WireError> {
-    let flags = command.spec.flags;
+    let flags = flags_of(server, command, args);
     let role_moves = gates & Gates::ROLE_MOVES != 0;
     if gates & Gates::READ_ONLY != 0 && client.redirects && !role_moves {
         redirect(server, client, flags)?;
@@ -528,6 +533,15 @@ fn runs_while_busy(spec: &CommandSpec, client: &Client) -> bool {
             || !matches!(spec.name, "unwatch" | "discard" | "reset"))
 }
 
+/// The flags of a command, which a script or function may say more of.
+#[inline]
+fn flags_of(server: &Server, command: &Command, args: Args<'_>) -> Flags {
+    match command.spec.flags.contains(Flags::SCRIPT) {
+        true => commands::scripting::flags_of_call(server, command.spec, args),
+        false => command.spec.flags,
+    }
+}
+
 /// Commands that act on the open transaction rather than join it.
 fn runs_inside_transaction(spec: &CommandSpec) -> bool {
     matches!(
@@ -538,9 +552,9 @@ fn runs_inside_transaction(spec: &CommandSpec) -> bool {
 
 /// Whether `CLIENT PAUSE` holds this command back.
 #[cold]
-fn must_pause(server: &Server, client: &Client, spec: &CommandSpec) -> bool {
-    let writes = spec
-        .flags
+fn must_pause(server: &Server, client: &Client, command: &Command, args: Args<'_>) -> bool {
+    let spec = command.spec;
+    let writes = flags_of(server, command, args)
         .intersects(Flags::WRITE.union(Flags::MAY_REPLICATE))
         || spec.name == "exec" && client.transaction.any_flag(Flags::WRITE);
     let all = server.gates.has(Gates::PAUSED);

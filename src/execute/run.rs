@@ -108,6 +108,8 @@ pub struct Done {
     pub offset: u64,
     /// Whether the command itself wrote.
     pub wrote: bool,
+    /// Whether the error that it ended with was counted when a command of its own ended so.
+    pub error_is_counted: bool,
 }
 
 /// Locks what a command needs; `None` if a script holds it for too long.

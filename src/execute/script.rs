@@ -3,7 +3,10 @@
 //!
 //! A script names its keys, but may touch others, so that a whole database is locked for it
 //! unless its text proves that it does not; every database if its text mentions another one.
-//! Inside `EXEC` what it needs is locked already. A [`ScriptRun`] owns all that its commands need: the Lua
+//! Inside `EXEC` what it needs is locked already. A script that turns out to need more than
+//! was locked is run again with everything locked, if nothing of it is to be seen yet;
+//! otherwise the rest is locked then, as far as that goes without waiting against the lock
+//! order. A [`ScriptRun`] owns all that its commands need: the Lua
 //! functions that call it live as long as the interpreter and can borrow nothing.
 //!
 //! What must stay true: only the shards of keys that were touched are stamped with the
@@ -15,16 +18,17 @@ use super::effect::{Effect, EffectBuf};
 use super::events;
 use super::run::{self, Frame, Scratch};
 use super::session::{After, SessionContext};
-use crate::commands::handler::Handler;
+use crate::commands::handler::{Handler, Scope};
 use crate::commands::renames::{self, Called};
 use crate::commands::spec::{CommandSpec, Flags};
 use crate::commands::table::{self, Command};
 use crate::keyspace::{DbIndex, Locked};
 use crate::net::Client;
+use crate::observe;
 use crate::protocol::{Args, OutBuf, Reply, WireError, errors};
 use crate::pubsub::is_shown;
 use crate::server::{CommandClock, CommandCounts, Server};
-use crate::time::UnixMs;
+use crate::time::{Duration, UnixMs};
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -51,6 +55,17 @@ pub enum Reach<'a> {
     Everything,
 }
 
+/// How much is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    /// The shards of the script's keys.
+    Keys,
+    /// The database that it began in.
+    Database,
+    /// Every database.
+    Everything,
+}
+
 /// Buffers that the next script of the thread uses again. Empty.
 #[derive(Default)]
 struct Spare {
@@ -63,6 +78,8 @@ thread_local! {
     static SPARE: Cell<Spare> = Cell::default();
 }
 
+/// How long a script that has written waits for shards before those that it holds.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// The largest buffer that is kept, in bytes.
 const SPARE_BYTES: usize = 64 * 1024;
 
@@ -75,6 +92,8 @@ pub struct ScriptRun {
     settings: Settings,
     now: UnixMs,
     db: DbIndex,
+    /// The database it began in, which is locked.
+    home: DbIndex,
     client: Client,
     scratch: Scratch,
     locked: Locked<'static>,
@@ -82,12 +101,16 @@ pub struct ScriptRun {
     touched: Vec<(DbIndex, usize)>,
     /// Whether `EXEC` runs the script, and commits its effects with its own.
     inside_exec: bool,
-    /// Whether every database is locked.
-    everything: bool,
-    /// Whether only the shards of the script's keys are locked.
-    only_keys: bool,
-    /// Whether a command has written.
+    holds: Holds,
+    /// Whether a command needed what is not locked, and the script is to be run again.
+    again: bool,
+    /// Whether a command that writes was called: it cannot be stopped any more.
     wrote: bool,
+    /// Whether a command has changed something that others can see.
+    acted: bool,
+    /// Errors in its reply that commands have answered, and whether there are others.
+    failures: u64,
+    new_errors: bool,
     /// The offset of the libraries, at most.
     loaded_at: u64,
     /// The client that runs it, if it tracks what it reads.
@@ -121,6 +144,7 @@ impl ScriptRun {
             settings: context.settings.clone(),
             now: context.now,
             db,
+            home: db,
             client,
             scratch: Scratch {
                 effects: spare.effects,
@@ -130,9 +154,16 @@ impl ScriptRun {
             counts,
             touched: spare.touched,
             inside_exec,
-            everything: inside_exec || matches!(reach, Reach::Everything),
-            only_keys: !inside_exec && matches!(reach, Reach::Keys(_)),
+            holds: match reach {
+                Reach::Keys(_) if !inside_exec => Holds::Keys,
+                Reach::Database if !inside_exec => Holds::Database,
+                _ => Holds::Everything,
+            },
+            again: false,
             wrote: false,
+            acted: false,
+            failures: 0,
+            new_errors: false,
             loaded_at: 0,
             reader: events::reader(context.client),
             out: spare.out,
@@ -153,13 +184,32 @@ impl ScriptRun {
         self.loaded_at = shards.min().unwrap_or(0);
     }
 
-    /// Whether a command of the script has changed something: it cannot be stopped any more.
+    /// Whether a command of the script that writes was called: it cannot be stopped any more.
     pub fn wrote(&self) -> bool {
         self.wrote
     }
 
+    /// Notes an error in the script's reply. One that a command has answered is counted already.
+    pub fn note_error_reply(&mut self, error: &WireError, is_counted: bool) {
+        match is_counted {
+            true => self.failures += 1,
+            false => {
+                self.server.stats.count_error(error);
+                self.new_errors = true;
+            }
+        }
+    }
+
+    /// Whether the script has to be ended now and run again, with everything locked.
+    pub fn is_to_run_again(&self) -> bool {
+        self.again
+    }
+
     /// Ends the script: its effects go to the log, what its reply depends on to `context`.
     pub fn end(mut self, context: &mut SessionContext<'_>) {
+        for _ in 0..self.failures + u64::from(self.new_errors) {
+            context.clock.counts().failed(context.command);
+        }
         if self.inside_exec {
             std::mem::swap(&mut self.scratch, context.scratch);
             context.held = Some(self.locked);
@@ -206,6 +256,16 @@ impl ScriptRun {
     /// # Errors
     /// What the command answers, or why a script may not call it.
     pub fn call(&mut self, args: Args<'_>, resp3: bool) -> Result<(), WireError> {
+        let result = self.perform(args, resp3);
+        if let Err(error) = &result
+            && !self.again
+        {
+            self.server.stats.count_error(error);
+        }
+        result
+    }
+
+    fn perform(&mut self, args: Args<'_>, resp3: bool) -> Result<(), WireError> {
         let really;
         let args = match renames::called(args) {
             Called::AsSaid => args,
@@ -216,23 +276,15 @@ impl ScriptRun {
             }
         };
         let command = table::find(args).map_err(|_| texts::UNKNOWN)?;
-        let spec = command.spec;
-        if !spec.arity_fits(args.len()) {
-            return Err(texts::WRONG_ARGS);
-        }
-        if spec.flags.contains(Flags::NOSCRIPT) {
-            return Err(texts::NOT_ALLOWED);
-        }
-        self.gates(spec)?;
-        self.lock_more(spec)?;
         let before = self.touched.len();
-        let (keyspace, touched) = (&self.server.keyspace, &mut self.touched);
-        run::places(keyspace, spec, args, self.db, touched);
-        let mut new = touched[before..].iter();
-        if self.only_keys && !new.all(|(db, shard)| self.locked.holds(*db, *shard)) {
-            touched.truncate(before);
-            return Err(texts::OTHER_KEY);
+        if let Err(error) = self.admit(command.spec, args, before) {
+            self.touched.truncate(before);
+            if !self.again {
+                self.counts.rejected(command);
+            }
+            return Err(error);
         }
+        self.wrote |= command.spec.flags.contains(Flags::WRITE);
         self.out.truncate(0);
         let result = self.execute(command, args, resp3);
         if result.is_err() {
@@ -241,15 +293,39 @@ impl ScriptRun {
         result
     }
 
+    /// Whether the command may be executed; what it needs is locked then, and its places are
+    /// among those touched.
+    fn admit(
+        &mut self,
+        spec: &CommandSpec,
+        args: Args<'_>,
+        before: usize,
+    ) -> Result<(), WireError> {
+        if !spec.arity_fits(args.len()) {
+            return Err(texts::WRONG_ARGS);
+        }
+        if spec.flags.contains(Flags::NOSCRIPT) {
+            return Err(texts::NOT_ALLOWED);
+        }
+        self.gates(spec)?;
+        let (keyspace, touched) = (&self.server.keyspace, &mut self.touched);
+        run::places(keyspace, spec, args, self.db, touched);
+        self.lock_more(spec, before)
+    }
+
     fn gates(&self, spec: &CommandSpec) -> Result<(), WireError> {
+        let gates = self.server.gates.load();
+        if gates & Gates::STALE != 0 && !spec.flags.contains(Flags::STALE) {
+            return Err(texts::STALE);
+        }
         let writes = spec.flags.contains(Flags::WRITE);
         // PFCOUNT notes its count, PUBLISH goes to the replicas.
         let may_replicate = spec.flags.contains(Flags::MAY_REPLICATE);
         if (writes || may_replicate) && self.rules.read_only {
             return Err(texts::READ_ONLY_SCRIPT);
         }
-        let gates = self.server.gates.load();
-        if gates == 0 {
+        // What has begun to write goes on, so that nobody sees half of it.
+        if self.wrote {
             return Ok(());
         }
         if writes && gates & Gates::READ_ONLY != 0 {
@@ -258,30 +334,44 @@ impl ScriptRun {
         if writes && gates & Gates::FILE_ERROR != 0 {
             return Err(self.server.file_error());
         }
+        if writes && gates & (Gates::SAVE_ERROR | Gates::READ_ONLY) == Gates::SAVE_ERROR {
+            return Err(errors::SAVE_ERROR);
+        }
         if writes && gates & (Gates::NO_REPLICAS | Gates::TOO_FEW_REPLICAS) != 0 {
             return Err(errors::NO_REPLICAS);
         }
-        // What has begun to write goes on, so that nobody sees half of it.
         if spec.flags.contains(Flags::DENYOOM)
             && gates & Gates::OUT_OF_MEMORY != 0
             && !self.rules.allow_oom
-            && !self.wrote
         {
             return Err(errors::OUT_OF_MEMORY);
-        }
-        if gates & Gates::STALE != 0 && !spec.flags.contains(Flags::STALE) {
-            return Err(errors::MASTER_DOWN);
         }
         Ok(())
     }
 
-    /// Refuses what would touch another database when only one is locked.
-    fn lock_more(&self, spec: &CommandSpec) -> Result<(), WireError> {
-        use crate::commands::handler::Scope;
-        let elsewhere = self.db != self.client.db
-            || matches!(spec.scope, Scope::KeysAnywhere | Scope::Keyspace);
-        if elsewhere && !self.everything {
-            return Err(texts::OTHER_DATABASE);
+    /// Sees to it that what the command touches is locked: its places are those from `before`
+    /// on. What a script touches that shows in its text was locked before it began.
+    fn lock_more(&mut self, spec: &CommandSpec, before: usize) -> Result<(), WireError> {
+        let is_locked = match self.holds {
+            Holds::Everything => true,
+            Holds::Database => {
+                self.db == self.home && !matches!(spec.scope, Scope::KeysAnywhere | Scope::Keyspace)
+            }
+            Holds::Keys => {
+                let mut new = self.touched[before..].iter();
+                new.all(|(db, shard)| self.locked.holds(*db, *shard))
+            }
+        };
+        if is_locked {
+            return Ok(());
+        }
+        if !self.acted {
+            self.again = true;
+            return Err(texts::AGAIN);
+        }
+        match self.locked.widen(&self.server.keyspace, PATIENCE) {
+            true => self.holds = Holds::Everything,
+            false => return Err(texts::OTHER_DATABASE),
         }
         Ok(())
     }
@@ -297,11 +387,7 @@ impl ScriptRun {
         clock.begins(command);
         let mut reply = Reply::new(&mut self.out, resp3);
         let frame = frame(self.server, &self.settings, self.db, self.now);
-        if self.server.gates.has(Gates::MONITORED) && is_shown(command) {
-            let (monitors, outbox) = (&self.server.monitors, &mut self.scratch.outbox);
-            monitors.show(self.server, (self.db, "lua"), command, args, outbox);
-        }
-        match command.spec.handler {
+        let result = match command.spec.handler {
             Handler::Read(handler) => {
                 let (locked, scratch) = (&mut self.locked, &mut self.scratch);
                 let result = run::read(&frame, handler, args, locked, scratch, &mut reply);
@@ -311,16 +397,16 @@ impl ScriptRun {
             Handler::Write(handler) => {
                 let before = self.scratch.effects.commands();
                 let (locked, scratch) = (&mut self.locked, &mut self.scratch);
-                let effect = run::write(&frame, handler, args, locked, scratch, &mut reply)?;
-                if effect == Effect::AsReceived {
+                let result = run::write(&frame, handler, args, locked, scratch, &mut reply);
+                if result == Ok(Effect::AsReceived) {
                     self.scratch.effects.request(self.db, args);
                 }
-                if self.scratch.effects.commands() != before {
-                    self.wrote = true;
-                }
-                Ok(())
+                self.acted |= self.scratch.effects.commands() != before;
+                result.map(|_| ())
             }
             Handler::Session(handler) => {
+                // A message that was published is out.
+                self.acted |= command.flags.contains(Flags::MAY_REPLICATE);
                 let mut context = SessionContext {
                     server: self.server,
                     client: &mut self.client,
@@ -341,7 +427,20 @@ impl ScriptRun {
                 result
             }
             Handler::Container => Err(table::unknown_subcommand(command.spec, args)),
+        };
+        if self.server.gates.has(Gates::MONITORED) && is_shown(command) {
+            // In the database that a SELECT has led to.
+            let (monitors, outbox) = (&self.server.monitors, &mut self.scratch.outbox);
+            monitors.show(self.server, (self.db, "lua"), command, args, outbox);
         }
+        let slow_from = self.settings.slow_from_us;
+        if clock.times_alone(command, args, slow_from) {
+            let took = clock.ends();
+            if super::dispatch::is_slow(took, &self.settings) {
+                observe::note_slow(self.server, None, command, args, took);
+            }
+        }
+        result
     }
 }
 
@@ -380,11 +479,12 @@ mod texts {
         WireError::fixed("ERR Wrong number of args calling Redis command from script");
     pub const NOT_ALLOWED: WireError =
         WireError::fixed("ERR This Redis command is not allowed from script");
+    pub const STALE: WireError =
+        WireError::fixed("ERR Can not execute the command on a stale replica");
     pub const READ_ONLY_SCRIPT: WireError =
         WireError::fixed("ERR Write commands are not allowed from read-only scripts.");
-    /// Cannot happen as long as the texts of scripts are read aright.
-    pub const OTHER_KEY: WireError =
-        WireError::fixed("ERR This script touches a key that its text does not show");
+    /// Nobody sees it.
+    pub const AGAIN: WireError = WireError::fixed("ERR The script is run again");
     pub const OTHER_DATABASE: WireError = WireError::fixed(
         "ERR This script uses another database; write the command's name out in its text",
     );

@@ -75,8 +75,13 @@ impl Transaction {
     }
 
     /// Queues a command.
-    pub fn queue(&mut self, command: &'static Command, args: crate::protocol::Args<'_>) {
-        self.flags = Some(self.flags.unwrap_or(Flags::empty()) | command.flags);
+    pub fn queue(
+        &mut self,
+        command: &'static Command,
+        args: crate::protocol::Args<'_>,
+        flags: Flags,
+    ) {
+        self.flags = Some(self.flags.unwrap_or(Flags::empty()) | flags);
         self.queue.push((command, args.to_owned()));
     }
 
@@ -229,6 +234,7 @@ pub fn exec(context: &mut SessionContext<'_>, reply: &mut Reply<'_>) -> Result<(
         context.done = Done {
             offset,
             wrote: true,
+            ..Done::default()
         };
     }
     context.depends_on(&locked);
@@ -355,12 +361,14 @@ fn run_queued(
     {
         let took = context.clock.ends();
         if super::dispatch::is_slow(took, settings) {
-            observe::note_slow(context.server, context.client, command, args, took);
+            observe::note_slow(context.server, Some(&*context.client), command, args, took);
         }
     }
     if let Err(error) = result {
         reply.rewind(start);
-        context.server.stats.count_error(&error);
+        if !std::mem::take(&mut context.done.error_is_counted) {
+            context.server.stats.count_error(&error);
+        }
         context.clock.counts().failed(command);
         reply.error(&error);
     }

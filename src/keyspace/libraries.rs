@@ -7,6 +7,7 @@
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A function of a library.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,9 +29,45 @@ pub struct Library {
     pub code: Box<[u8]>,
     /// Its functions by name; at least one.
     pub functions: Vec<FunctionInfo>,
-    /// Whether the text mentions commands that reach other databases.
-    pub everything: bool,
+    /// Whether it needs all databases.
+    pub everything: Everything,
 }
+
+/// Whether a text needs all databases: it says so, or has turned out to while it ran.
+#[derive(Debug, Default)]
+pub struct Everything(AtomicBool);
+
+impl Everything {
+    /// What the text says.
+    pub fn said(needed: bool) -> Self {
+        Everything(AtomicBool::new(needed))
+    }
+
+    /// Notes that it does.
+    pub fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it does, as far as is known.
+    pub fn is_needed(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Clone for Everything {
+    fn clone(&self) -> Self {
+        Everything::said(self.is_needed())
+    }
+}
+
+impl PartialEq for Everything {
+    /// Says nothing about the text itself.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Everything {}
 
 impl Library {
     /// Bytes that it occupies, about.
@@ -165,7 +202,7 @@ mod tests {
                     flags: 0,
                 })
                 .collect(),
-            everything: false,
+            everything: Everything::default(),
         }
     }
 

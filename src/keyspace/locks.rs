@@ -5,7 +5,7 @@
 
 use super::database::{DbIndex, Keyspace, SHARDS};
 use super::shard::Shard;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
@@ -111,6 +111,34 @@ impl<'k> Locked<'k> {
             .flat_map(|db| (0..SHARDS).map(move |s| (db, s)))
             .collect();
         Self::several(keyspace, &mut all)
+    }
+
+    /// Locks all other shards too. Those behind the last locked one are waited for. Those before
+    /// it would be locked against the order, so that they are waited for until `patience` has
+    /// passed; if one is not free by then, nothing more is locked.
+    #[must_use]
+    pub fn widen(&mut self, keyspace: &'k Keyspace, patience: Duration) -> bool {
+        keyspace.make_all();
+        let until = Instant::now() + patience;
+        let last = self.guards.last().map(|guard| (guard.db, guard.shard));
+        let mut more = Vec::new();
+        for db in (0..keyspace.databases()).map(DbIndex) {
+            for shard in (0..SHARDS).filter(|shard| !self.holds(db, *shard)) {
+                let mutex = keyspace.database(db).shard(shard);
+                let in_order = Some((db, shard as u32)) > last;
+                let lock = match in_order {
+                    true => Some(mutex.lock()),
+                    false => mutex.try_lock_until(until),
+                };
+                let Some(lock) = lock else { return false };
+                let shard = shard as u32;
+                more.push(Guard { db, shard, lock });
+            }
+        }
+        self.guards.extend(more);
+        self.guards
+            .sort_unstable_by_key(|guard| (guard.db, guard.shard));
+        true
     }
 
     /// No shard at all.
@@ -221,3 +249,26 @@ fn acquire(shard: &Mutex<Shard>, give_up: impl Fn() -> bool) -> Option<MutexGuar
 
 /// How long to wait for a shard between two looks around.
 const PATIENCE: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_locked_can_be_widened() {
+        let keyspace = Keyspace::new(3);
+        let mut locked = Locked::database(&keyspace, DbIndex(1));
+        assert!(locked.widen(&keyspace, Duration::ZERO));
+        let all = (0..3).flat_map(|db| (0..SHARDS).map(move |shard| (DbIndex(db), shard)));
+        assert!(locked.places().eq(all));
+        drop(locked);
+        // A shard before those that are locked is not waited for: who holds it may wait for one
+        // of them.
+        let other = Locked::one(&keyspace, DbIndex(0), 5);
+        let mut locked = Locked::database(&keyspace, DbIndex(1));
+        assert!(!locked.widen(&keyspace, Duration::from_millis(5)));
+        assert_eq!(locked.places().count(), SHARDS);
+        drop(other);
+        assert!(locked.widen(&keyspace, Duration::from_secs(60)));
+    }
+}

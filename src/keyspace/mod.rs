@@ -15,7 +15,7 @@ mod waiters;
 
 pub use database::{Database, DbIndex, Keyspace, SHARD_BITS, SHARDS, shard_of};
 pub use entry::{Entry, EntryRef, Kind, MAX_INLINE, Object, Payload, Pieces, ValueRef};
-pub use libraries::{Conflict, FunctionInfo, Functions, Libraries, Library};
+pub use libraries::{Conflict, Everything, FunctionInfo, Functions, Libraries, Library};
 pub use locks::Locked;
 pub use shard::{Given, HandedBy, Inline, PreImage, Shard, Step, Ticket, WatchFlag};
 pub use waiters::{Cause, Served, Waiter, WaiterParts, Waiters, Wanted};

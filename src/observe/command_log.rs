@@ -51,7 +51,7 @@ pub struct LogEntry {
 
 impl LogEntry {
     /// An entry for a command that has just ended; its number is given by the log.
-    pub fn new(client: &Client, command: &Command, args: Args<'_>, measure: u64) -> Self {
+    pub fn new(client: Option<&Client>, command: &Command, args: Args<'_>, measure: u64) -> Self {
         let shown = if args.len() > MOST_ARGS {
             MOST_ARGS - 1
         } else {
@@ -75,8 +75,10 @@ impl LogEntry {
             at: time::unix_seconds(),
             measure,
             args: texts,
-            addr: client.info.addr.clone(),
-            name: client.info.names.lock().name.clone(),
+            addr: client.map_or_else(String::new, |client| client.info.addr.clone()),
+            name: client.map_or_else(Default::default, |client| {
+                client.info.names.lock().name.clone()
+            }),
         }
     }
 }

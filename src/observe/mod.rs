@@ -26,7 +26,7 @@ use crate::time::{self, Duration};
 #[cold]
 pub fn note_slow(
     server: &Server,
-    client: &Client,
+    client: Option<&Client>,
     command: &Command,
     args: Args<'_>,
     took: Duration,
@@ -73,6 +73,6 @@ pub fn note_large(
         LogKind::LargeRequest => config.commandlog_large_request_max_len,
         LogKind::LargeReply => config.commandlog_large_reply_max_len,
     };
-    let entry = LogEntry::new(client, command, args, bytes as u64);
+    let entry = LogEntry::new(Some(client), command, args, bytes as u64);
     server.command_logs.of(kind).push(entry, most);
 }

@@ -224,15 +224,23 @@ impl<'a> Reply<'a> {
 
     /// Text with a three-letter format (`txt`, `mkd`); in RESP2 a bulk string.
     pub fn verbatim(&mut self, format: &str, text: &str) {
-        debug_assert_eq!(format.len(), 3);
+        let mut letters = [b' '; 3];
+        for (letter, given) in letters.iter_mut().zip(format.bytes()) {
+            *letter = given;
+        }
+        self.verbatim_bytes(letters, text.as_bytes());
+    }
+
+    /// The same for what need not be UTF-8.
+    pub fn verbatim_bytes(&mut self, format: [u8; 3], text: &[u8]) {
         if self.resp3 {
             self.prefixed(b'=', text.len() as i64 + 4);
-            self.out.buf.extend_from_slice(format.as_bytes());
+            self.out.buf.extend_from_slice(&format);
             self.out.buf.push(b':');
-            self.out.buf.extend_from_slice(text.as_bytes());
+            self.out.buf.extend_from_slice(text);
             self.crlf();
         } else {
-            self.bulk(text.as_bytes());
+            self.bulk(text);
         }
     }
 

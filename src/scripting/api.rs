@@ -1,6 +1,6 @@
 //! The table `redis`.
 
-use super::errors::{CommandError, Killed, ScriptError, is_killed, place, raise, text_of};
+use super::errors::{CommandError, ScriptError, place, raise, text_of};
 use super::sandbox::{Current, Kind};
 use super::stack;
 use crate::commands::table;
@@ -14,9 +14,7 @@ use std::rc::Rc;
 pub fn redis(lua: &Lua, current: &Rc<Current>, kind: Kind) -> Result<Table> {
     let redis = lua.create_table()?;
     for (name, raises) in [("call", true), ("pcall", false)] {
-        let failing = Rc::clone(current);
-        let fail = lua.create_function(move |_, ()| Err::<(), _>(failing.error()))?;
-        let call = stack::command(lua, current, raises, fail)?;
+        let call = stack::command(lua, current, raises)?;
         redis.raw_set(name, call)?;
     }
     redis.raw_set("error_reply", lua.create_function(error_reply)?)?;
@@ -63,25 +61,10 @@ pub fn log_and_version(lua: &Lua, redis: &Table) -> Result<()> {
 }
 
 /// The functions with which the prelude looks at errors.
-pub fn host(lua: &Lua, current: &Rc<Current>) -> Result<Table> {
+pub fn host(lua: &Lua) -> Result<Table> {
     let host = lua.create_table()?;
     host.raw_set("describe", lua.create_function(describe)?)?;
     host.raw_set("as_table", lua.create_function(as_table)?)?;
-    let killed = Rc::clone(current);
-    host.raw_set(
-        "outcome",
-        lua.create_function(move |lua, values: MultiValue| outcome(lua, &killed, values))?,
-    )?;
-    let killed = Rc::clone(current);
-    host.raw_set(
-        "uncaught",
-        lua.create_function(move |_, values: MultiValue| {
-            if matches!(values.front(), Some(Value::Boolean(false))) && killed.is_killed() {
-                return Err(mlua::Error::external(Killed));
-            }
-            Ok(values)
-        })?,
-    )?;
     Ok(host)
 }
 
@@ -95,7 +78,15 @@ fn error_reply(lua: &Lua, args: MultiValue) -> Result<Value> {
     let Some(text) = only_string(&args) else {
         return error_table(lua, WRONG_ARGUMENTS);
     };
-    let mut text = text.strip_prefix(b"-").unwrap_or(&text).to_vec();
+    // As Redis takes it: as a text of C, without the ends of lines behind it.
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let len = text
+        .iter()
+        .rposition(|byte| !is_end(byte))
+        .map_or(0, |last| last + 1);
+    let mut text = text[..len].to_vec();
     if !text.contains(&b' ') {
         // A text without a code gets one.
         text.splice(0..0, b"ERR ".iter().copied());
@@ -137,16 +128,16 @@ fn sha1hex(lua: &Lua, args: MultiValue) -> Result<Value> {
     lua.create_string(digest).map(Value::String)
 }
 
-fn log(_: &Lua, args: MultiValue) -> Result<()> {
+fn log(lua: &Lua, args: MultiValue) -> Result<()> {
     let fail = |text: &[u8]| Err(mlua::Error::external(CommandError(text.to_vec())));
     if args.len() < 2 {
         return fail(b"ERR redis.log() requires two arguments or more.");
     }
     let mut args = args.into_iter();
-    let level = match args.next() {
-        Some(Value::Integer(n)) => n as f64,
-        Some(Value::Number(n)) => n,
-        _ => return fail(b"ERR First argument must be a number (log level)."),
+    let level = args.next().unwrap_or(Value::Nil);
+    let level = match lua.coerce_number(level)? {
+        Some(n) => n.trunc(),
+        None => return fail(b"ERR First argument must be a number (log level)."),
     };
     if !(0.0..=3.0).contains(&level) {
         return fail(b"ERR Invalid log level.");
@@ -169,11 +160,18 @@ fn log(_: &Lua, args: MultiValue) -> Result<()> {
     Ok(())
 }
 
+/// A number, or a text that is one, without what follows its point; 0 for everything else.
+fn whole(lua: &Lua, value: &Value) -> i64 {
+    let number = lua.coerce_number(value.clone()).ok().flatten();
+    number.unwrap_or(0.0) as i64
+}
+
 /// Effects are always replicated: a script cannot keep its writes from the replicas.
-fn set_repl(_: &Lua, args: MultiValue) -> Result<()> {
+fn set_repl(lua: &Lua, args: MultiValue) -> Result<()> {
     let flags = match args.front() {
-        Some(Value::Integer(n)) if args.len() == 1 => *n,
-        Some(Value::Number(n)) if args.len() == 1 => *n as i64,
+        // What is no number is zero for Redis: it changes nothing here.
+        Some(Value::String(_) | Value::Table(_)) if args.len() == 1 => return Ok(()),
+        Some(value) if args.len() == 1 => whole(lua, value),
         _ => {
             return Err(mlua::Error::external(CommandError(
                 b"ERR redis.set_repl() requires one argument.".to_vec(),
@@ -203,8 +201,7 @@ fn acl_check_cmd(_: &Lua, args: MultiValue) -> Result<bool> {
             Value::Number(n) => words.push(format_g(*n, 17).as_bytes()),
             _ => {
                 return Err(mlua::Error::external(CommandError(
-                    b"ERR redis.acl_check_cmd() command arguments must be strings or integers"
-                        .to_vec(),
+                    b"ERR Lua redis lib command arguments must be strings or integers".to_vec(),
                 )));
             }
         }
@@ -220,23 +217,22 @@ fn acl_check_cmd(_: &Lua, args: MultiValue) -> Result<bool> {
     Ok(true)
 }
 
-fn setresp(_: &Lua, current: &Current, args: MultiValue) -> Result<()> {
+fn setresp(lua: &Lua, current: &Current, args: MultiValue) -> Result<()> {
     if args.len() != 1 {
         return Err(mlua::Error::external(CommandError(
             b"ERR redis.setresp() requires one argument.".to_vec(),
         )));
     }
     let version = match args.front() {
-        Some(Value::Integer(n)) => *n as f64,
-        Some(Value::Number(n)) => *n,
-        _ => 0.0,
+        Some(value) => whole(lua, value),
+        None => 0,
     };
-    if version != 2.0 && version != 3.0 {
+    if version != 2 && version != 3 {
         return Err(mlua::Error::external(CommandError(
             b"ERR RESP version must be 2 or 3.".to_vec(),
         )));
     }
-    current.resp3.set(version == 3.0);
+    current.resp3.set(version == 3);
     Ok(())
 }
 
@@ -248,14 +244,10 @@ fn describe(lua: &Lua, value: Value) -> Result<Value> {
     }
     let table = lua.create_table()?;
     table.raw_set("err", lua.create_string(&text)?)?;
-    let given = match &value {
-        Value::Table(raised) => raised
-            .raw_get::<String>("source")
-            .ok()
-            .zip(raised.raw_get::<usize>("line").ok()),
-        _ => None,
-    };
-    if let Some((source, line)) = given.or_else(|| place(lua)) {
+    if let Value::Table(raised) = &value {
+        table.raw_set(COUNTED, raised.raw_get::<Value>(COUNTED)?)?;
+    }
+    if let Some((source, line)) = place(lua) {
         table.raw_set("source", source)?;
         table.raw_set("line", line)?;
     }
@@ -271,7 +263,11 @@ pub fn described(value: &Value) -> ScriptError {
         } else {
             [b"ERR ", &text[..]].concat()
         };
-        return ScriptError { text, place: None };
+        return ScriptError {
+            text,
+            place: None,
+            is_counted: false,
+        };
     };
     let text = match table.raw_get::<Value>("err") {
         Ok(Value::String(text)) => text.as_bytes().to_vec(),
@@ -281,6 +277,7 @@ pub fn described(value: &Value) -> ScriptError {
     ScriptError {
         text,
         place: source.zip(table.raw_get::<usize>("line").ok()),
+        is_counted: matches!(table.raw_get(COUNTED), Ok(Value::Boolean(true))),
     }
 }
 
@@ -298,27 +295,45 @@ fn as_table(lua: &Lua, value: Value) -> Result<Value> {
     }
 }
 
-/// What `pcall` gives: an error is its text, as in Redis; the end of a killed script cannot
-/// be caught.
-fn outcome(lua: &Lua, current: &Current, mut values: MultiValue) -> Result<MultiValue> {
-    if !matches!(values.front(), Some(Value::Boolean(false))) {
-        return Ok(values);
+/// A number among the arguments of a library's function, or a text that is one.
+pub fn number_at(lua: &Lua, args: &MultiValue, at: usize, function: &str) -> Result<f64> {
+    let given = args.get(at).cloned();
+    match given.map_or(Ok(None), |value| lua.coerce_number(value))? {
+        Some(number) => Ok(number),
+        None => Err(wrong_type(lua, args, at, function, "number")),
     }
-    if current.is_killed() || values.get(1).is_some_and(is_killed) {
-        return Err(mlua::Error::external(Killed));
+}
+
+/// A text among the arguments of a library's function, or a number as a text.
+pub fn text_at(lua: &Lua, args: &MultiValue, at: usize, function: &str) -> Result<Vec<u8>> {
+    match args.get(at) {
+        Some(Value::String(text)) => Ok(text.as_bytes().to_vec()),
+        Some(Value::Integer(n)) => Ok(n.to_string().into_bytes()),
+        Some(Value::Number(n)) => Ok(format_g(*n, 14).into_bytes()),
+        _ => Err(wrong_type(lua, args, at, function, "string")),
     }
-    if let Some(value) = values.get_mut(1) {
-        let plain = match value {
-            Value::Error(_) => true,
-            Value::Table(table) => table.raw_get::<Value>("err").is_ok_and(|v| v.is_string()),
-            _ => false,
-        };
-        if plain {
-            let (text, _) = text_of(value);
-            *value = Value::String(lua.create_string(text)?);
-        }
-    }
-    Ok(values)
+}
+
+/// The error of Lua's own library for an argument.
+pub fn bad_argument(lua: &Lua, at: usize, function: &str, what: &str) -> mlua::Error {
+    let at = at + 1;
+    library_error(lua, format!("bad argument #{at} to '{function}' ({what})"))
+}
+
+fn wrong_type(
+    lua: &Lua,
+    args: &MultiValue,
+    at: usize,
+    function: &str,
+    wanted: &str,
+) -> mlua::Error {
+    let got = match args.get(at) {
+        None => "no value",
+        Some(Value::Integer(_)) => "number",
+        Some(value) => value.type_name(),
+    };
+    let what = format!("{wanted} expected, got {got}");
+    bad_argument(lua, at, function, &what)
 }
 
 /// Raises with the caller's place; for the libraries.
@@ -326,6 +341,8 @@ pub fn library_error(lua: &Lua, text: impl AsRef<str>) -> mlua::Error {
     raise(lua, text)
 }
 
+/// Says of an error that it is counted already, where errors are counted.
+const COUNTED: &str = "ignore_error_stats_update";
 const WRONG_ARGUMENTS: &[u8] = b"ERR wrong number or type of arguments";
 const NO_ARGUMENTS: &[u8] = b"ERR Please specify at least one argument for this redis lib call";
 /// 8.2.3 as `REDIS_VERSION_NUM` has it.

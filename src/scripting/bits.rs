@@ -1,6 +1,6 @@
 //! The library `bit`: operations on numbers as 32 bits.
 
-use super::api::library_error;
+use super::api::number_at;
 use mlua::{Lua, MultiValue, Result, Table, Value};
 
 type Unary = (&'static str, fn(i32) -> i32);
@@ -56,29 +56,11 @@ pub fn library(lua: &Lua) -> Result<Table> {
 
 /// An argument, reduced to 32 bits as the library defines it.
 fn operand(lua: &Lua, function: &str, args: &MultiValue, at: usize) -> Result<i32> {
-    let number = match args.get(at) {
-        Some(Value::Integer(n)) => *n as f64,
-        Some(Value::Number(n)) => *n,
-        Some(Value::String(text)) => {
-            let parsed = std::str::from_utf8(&text.as_bytes())
-                .ok()
-                .and_then(|text| text.trim().parse().ok());
-            parsed.ok_or_else(|| bad_argument(lua, function, at, "string"))?
-        }
-        Some(other) => return Err(bad_argument(lua, function, at, other.type_name())),
-        None => return Err(bad_argument(lua, function, at, "no value")),
-    };
-    // Rounded to the nearest integer, then taken modulo 2^32.
-    let whole = number.round_ties_even().rem_euclid(4_294_967_296.0);
-    Ok(whole as u32 as i32)
-}
-
-fn bad_argument(lua: &Lua, function: &str, at: usize, got: &str) -> mlua::Error {
-    let at = at + 1;
-    library_error(
-        lua,
-        format!("bad argument #{at} to '{function}' (number expected, got {got})"),
-    )
+    let number = number_at(lua, args, at, function)?;
+    // The lowest bits of the sum are those of the nearest integer, as the library defines it for
+    // numbers of up to 51 bits, and what it makes of larger ones.
+    const SHIFT: f64 = 6_755_399_441_055_744.0;
+    Ok((number + SHIFT).to_bits() as i32)
 }
 
 fn tohex(lua: &Lua, args: MultiValue) -> Result<String> {

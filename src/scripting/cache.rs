@@ -4,6 +4,7 @@ use super::reach::touches_only_its_keys;
 use super::sandbox::{Kind, RunningFunction};
 use super::shebang::Shebang;
 use crate::execute::Gates;
+use crate::keyspace::Everything;
 use crate::protocol::{WireError, errors};
 use crate::time::Duration;
 use parking_lot::{Mutex, RwLock};
@@ -23,13 +24,38 @@ pub struct Script {
     pub body: Box<[u8]>,
     /// What its first line declares.
     pub shebang: Shebang,
-    /// Whether it mentions commands that reach other databases.
-    pub everything: bool,
+    /// Whether it needs all databases.
+    pub everything: Everything,
     /// Whether it touches no keys but those it is given.
     pub only_its_keys: bool,
+    /// When it was last used, in [`Scripts::clock`]'s time.
+    used: AtomicU64,
+    /// Whether it was forgotten: interpreters need not keep it either.
+    gone: AtomicBool,
 }
 
 impl Script {
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// When its first line declares what does not exist.
+    pub fn new(body: &[u8]) -> Result<Script, WireError> {
+        Ok(Script {
+            sha: Sha1::digest(body).into(),
+            shebang: Shebang::of_script(body)?,
+            everything: Everything::said(crate::execute::mentions_other_databases(body)),
+            only_its_keys: touches_only_its_keys(body),
+            body: body.into(),
+            used: AtomicU64::new(0),
+            gone: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether it was forgotten.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
     /// The SHA-1 in hexadecimal digits.
     pub fn hex(&self) -> String {
         hex(&self.sha)
@@ -55,6 +81,13 @@ pub fn code_of(body: &[u8]) -> Vec<u8> {
 #[derive(Default)]
 pub struct Scripts {
     by_sha: RwLock<HashMap<Sha, Arc<Script>>>,
+    /// Those that were only ever evaluated, and not loaded. Locked after the others.
+    evaluated: Mutex<Vec<Arc<Script>>>,
+    /// Goes on by two when a script is kept. What is used between is one later than what was
+    /// kept before: exact enough to know what was used last, and nearly free.
+    clock: AtomicU64,
+    /// How many scripts were forgotten so far.
+    forgotten: AtomicU64,
     /// Counts `SCRIPT FLUSH`: interpreters start anew after one.
     generation: AtomicU64,
     bytes: AtomicU64,
@@ -82,43 +115,83 @@ impl Scripts {
         self.by_sha.read().get(sha).cloned()
     }
 
+    /// The same, which is used now.
+    pub fn used(&self, sha: &Sha) -> Option<Arc<Script>> {
+        let script = self.get(sha)?;
+        let now = self.clock.load(Ordering::Relaxed) + 1;
+        if script.used.load(Ordering::Relaxed) != now {
+            script.used.store(now, Ordering::Relaxed);
+        }
+        Some(script)
+    }
+
+    /// The script of this text, used now.
+    pub fn of_text(&self, body: &[u8]) -> Option<Arc<Script>> {
+        self.used(&Sha1::digest(body).into())
+    }
+
+    /// How many scripts were forgotten so far.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Relaxed)
+    }
+
     /// All scripts that are kept.
     pub fn all(&self) -> Vec<Arc<Script>> {
         self.by_sha.read().values().cloned().collect()
     }
 
-    /// The script with this text, which is kept.
-    ///
-    /// # Errors
-    /// When its first line declares what does not exist.
-    pub fn keep(&self, body: &[u8]) -> Result<Arc<Script>, WireError> {
-        let sha: Sha = Sha1::digest(body).into();
-        if let Some(script) = self.get(&sha) {
-            return Ok(script);
-        }
-        let script = Arc::new(Script {
-            sha,
-            shebang: Shebang::of_script(body)?,
-            everything: crate::execute::mentions_other_databases(body),
-            only_its_keys: touches_only_its_keys(body),
-            body: body.into(),
-        });
-        self.bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
-        self.by_sha.write().insert(sha, Arc::clone(&script));
-        Ok(script)
+    /// Keeps a script that `SCRIPT LOAD` has brought, for good.
+    pub fn keep_loaded(&self, script: &Arc<Script>) {
+        let mut by_sha = self.by_sha.write();
+        self.evaluated.lock().retain(|one| one.sha != script.sha);
+        self.insert(&mut by_sha, script);
     }
 
-    /// Forgets a script that does not compile.
-    pub fn forget(&self, script: &Script) {
-        if self.by_sha.write().remove(&script.sha).is_some() {
-            self.bytes
-                .fetch_sub(script.body.len() as u64, Ordering::Relaxed);
+    /// Keeps a script that `EVAL` has brought, until enough others have been evaluated later.
+    /// Gives how many were forgotten for it.
+    pub fn keep_evaluated(&self, script: &Arc<Script>) -> u64 {
+        let mut by_sha = self.by_sha.write();
+        if !self.insert(&mut by_sha, script) {
+            return 0;
         }
+        let mut evaluated = self.evaluated.lock();
+        let mut forgotten = 0;
+        while evaluated.len() >= MOST_EVALUATED {
+            let ages = evaluated.iter().enumerate();
+            let oldest = ages.min_by_key(|(_, script)| script.used.load(Ordering::Relaxed));
+            let Some(at) = oldest.map(|(at, _)| at) else {
+                break;
+            };
+            let old = evaluated.remove(at);
+            by_sha.remove(&old.sha);
+            old.gone.store(true, Ordering::Relaxed);
+            self.bytes
+                .fetch_sub(old.body.len() as u64, Ordering::Relaxed);
+            forgotten += 1;
+        }
+        evaluated.push(Arc::clone(script));
+        self.forgotten.fetch_add(forgotten, Ordering::Relaxed);
+        forgotten
+    }
+
+    /// Whether it was not there yet.
+    fn insert(&self, by_sha: &mut HashMap<Sha, Arc<Script>>, script: &Arc<Script>) -> bool {
+        if by_sha.contains_key(&script.sha) {
+            return false;
+        }
+        let now = self.clock.fetch_add(2, Ordering::Relaxed) + 2;
+        script.used.store(now, Ordering::Relaxed);
+        self.bytes
+            .fetch_add(script.body.len() as u64, Ordering::Relaxed);
+        by_sha.insert(script.sha, Arc::clone(script));
+        true
     }
 
     /// Forgets all scripts.
     pub fn flush(&self) {
-        self.by_sha.write().clear();
+        let mut by_sha = self.by_sha.write();
+        self.evaluated.lock().clear();
+        by_sha.clear();
         self.bytes.store(0, Ordering::Relaxed);
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
@@ -216,6 +289,9 @@ impl Scripts {
     }
 }
 
+/// How many scripts are kept that were only evaluated, as in Redis.
+const MOST_EVALUATED: usize = 500;
+
 /// Hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -232,4 +308,44 @@ pub fn parse_sha(text: &[u8]) -> Option<Sha> {
         *byte = digit(digits[0])? << 4 | digit(digits[1])?;
     }
     Some(sha)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(text: &str) -> Arc<Script> {
+        Arc::new(Script::new(text.as_bytes()).expect("no shebang line"))
+    }
+
+    /// Scripts that were evaluated stayed for ever: a client that builds its texts filled the
+    /// memory with them.
+    #[test]
+    fn what_was_evaluated_long_ago_is_forgotten() {
+        let scripts = Scripts::default();
+        let loaded = script("return 'loaded'");
+        scripts.keep_loaded(&loaded);
+        let first: Vec<_> = (0..MOST_EVALUATED)
+            .map(|i| script(&format!("return {i}")))
+            .collect();
+        let forgotten = first
+            .iter()
+            .map(|one| scripts.keep_evaluated(one))
+            .sum::<u64>();
+        assert_eq!((forgotten, scripts.size().0), (0, MOST_EVALUATED + 1));
+        // The first is used once more, the second is loaded.
+        assert!(scripts.of_text(b"return 0").is_some());
+        scripts.keep_loaded(&first[1]);
+        assert_eq!(scripts.keep_evaluated(&script("return 'a'")), 0);
+        assert_eq!(scripts.keep_evaluated(&script("return 'b'")), 1);
+        assert!(first[2].is_gone() && !first[0].is_gone() && !first[1].is_gone());
+        assert!(scripts.get(&first[2].sha).is_none());
+        assert_eq!(scripts.keep_evaluated(&first[0]), 0, "it is there");
+        assert_eq!(scripts.size().0, MOST_EVALUATED + 2);
+        let bytes: usize = scripts.all().iter().map(|one| one.body.len()).sum();
+        assert_eq!(scripts.size().1, bytes as u64);
+        scripts.flush();
+        assert_eq!(scripts.size(), (0, 0));
+        assert!(!loaded.is_gone());
+    }
 }

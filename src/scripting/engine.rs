@@ -47,6 +47,14 @@ impl Program {
         }
     }
 
+    /// Notes that it needs every database, for the next time.
+    fn note_everything(&self) {
+        match self {
+            Program::Script(script) => script.everything.note(),
+            Program::Function(library, _) => library.everything.note(),
+        }
+    }
+
     /// By what name errors call it.
     fn name(&self) -> String {
         match self {
@@ -80,9 +88,9 @@ impl<'a> Call<'a> {
     /// What must be locked for it.
     fn reach(&self) -> Reach<'a> {
         match &self.program {
-            Program::Script(script) if script.everything => Reach::Everything,
+            Program::Script(script) if script.everything.is_needed() => Reach::Everything,
             Program::Script(script) if script.only_its_keys => Reach::Keys(self.keys),
-            Program::Function(library, _) if library.everything => Reach::Everything,
+            Program::Function(library, _) if library.everything.is_needed() => Reach::Everything,
             _ => Reach::Database,
         }
     }
@@ -96,7 +104,9 @@ struct Loaded {
 
 struct Engine {
     sandbox: Sandbox,
-    compiled: HashMap<Sha, Kept>,
+    compiled: HashMap<Sha, (Arc<Script>, Kept)>,
+    /// How many scripts had been forgotten when those of them that are here were given up.
+    given_up_at: u64,
     loaded: HashMap<Box<[u8]>, Loaded>,
     counts: Arc<CommandCounts>,
     generation: u64,
@@ -128,7 +138,7 @@ pub fn evaluate(
 ///
 /// # Errors
 /// When it does not compile.
-pub fn check(server: &'static Server, script: &Script) -> Result<(), WireError> {
+pub fn check(server: &'static Server, script: &Arc<Script>) -> Result<(), WireError> {
     with_engine(server, Kind::Scripts, |engine| {
         engine.script(script).map(|_| ())
     })
@@ -163,6 +173,7 @@ impl Engine {
         Ok(Engine {
             sandbox: Sandbox::new(kind)?,
             compiled: HashMap::new(),
+            given_up_at: server.scripts.forgotten(),
             loaded: HashMap::new(),
             counts: server.stats.command_stats.add_worker(),
             generation,
@@ -177,35 +188,19 @@ impl Engine {
         reply: &mut Reply<'_>,
     ) -> Result<(), WireError> {
         let function = match &call.program {
-            Program::Script(script) => self.script(script)?,
+            Program::Script(script) => {
+                self.give_up_forgotten(context.server);
+                self.script(script)?
+            }
             Program::Function(library, index) => self.function(library, *index)?,
         };
         let rules = rules(context, call)?;
-        let client = Client::new(Arc::clone(&context.client.info), true);
-        let counts = Arc::clone(&self.counts);
-        let mut run = ScriptRun::begin(context, client, rules, call.reach(), counts);
-        let (current, lua) = (&self.sandbox.current, &self.sandbox.lua);
-        match &call.program {
-            Program::Script(_) => current.begins(run, None),
-            Program::Function(library, index) => {
-                run.depends_on_libraries();
-                let name = info(library, *index).map(|info| &*info.name);
-                let shown = (name.unwrap_or_default(), call.command.to_owned());
-                current.begins(run, Some(shown));
-            }
+        let mut outcome = self.run(context, call, function, rules, call.reach(), reply);
+        if self.sandbox.current.is_to_run_again() {
+            call.program.note_everything();
+            outcome = self.run(context, call, function, rules, Reach::Everything, reply);
         }
-        let kind = call.program.kind();
-        let entry = Entry {
-            function,
-            keys: call.keys,
-            args: call.args,
-            in_globals: kind == Kind::Scripts,
-            reply,
-        };
-        let outcome = self.sandbox.machine.run(lua, current, entry);
-        if let Some(run) = current.ends() {
-            run.end(context);
-        }
+        let (lua, kind) = (&self.sandbox.lua, call.program.kind());
         if lua.used_memory() > self.kept_bytes + MOST_GARBAGE {
             // It would stand in the way of the next script, whose memory is limited.
             let _ = lua.gc_collect();
@@ -219,22 +214,76 @@ impl Engine {
         }
         match outcome {
             Ok(Outcome::Replied) => Ok(()),
-            Ok(Outcome::Failed(error)) => Err(failed(described(&error), &call.program.name())),
+            Ok(Outcome::Failed(error)) => {
+                let error = described(&error);
+                context.done.error_is_counted = error.is_counted;
+                Err(failed(error, &call.program.name()))
+            }
             Ok(Outcome::Panicked(panic)) => resume_unwind(panic),
             Err(error) => Err(internal(&error)),
         }
     }
 
+    /// Runs a script or function under locks of its own.
+    fn run(
+        &self,
+        context: &mut SessionContext<'_>,
+        call: &Call<'_>,
+        function: Kept,
+        rules: ScriptRules,
+        reach: Reach<'_>,
+        reply: &mut Reply<'_>,
+    ) -> mlua::Result<Outcome> {
+        let client = Client::new(Arc::clone(&context.client.info), true);
+        let counts = Arc::clone(&self.counts);
+        let mut run = ScriptRun::begin(context, client, rules, reach, counts);
+        let (current, lua) = (&self.sandbox.current, &self.sandbox.lua);
+        match &call.program {
+            Program::Script(_) => current.begins(run, None),
+            Program::Function(library, index) => {
+                run.depends_on_libraries();
+                let name = info(library, *index).map(|info| &*info.name);
+                let shown = (name.unwrap_or_default(), call.command.to_owned());
+                current.begins(run, Some(shown));
+            }
+        }
+        let entry = Entry {
+            function,
+            keys: call.keys,
+            args: call.args,
+            in_globals: call.program.kind() == Kind::Scripts,
+            reply,
+        };
+        let outcome = self.sandbox.machine.run(lua, current, entry);
+        if let Some(run) = current.ends() {
+            run.end(context);
+        }
+        outcome
+    }
+
+    /// Gives up scripts that the server has forgotten, when there may be a number of them.
+    fn give_up_forgotten(&mut self, server: &Server) {
+        let forgotten = server.scripts.forgotten();
+        if forgotten < self.given_up_at + MOST_FORGOTTEN {
+            return;
+        }
+        self.given_up_at = forgotten;
+        let machine = &self.sandbox.machine;
+        let gone = self.compiled.extract_if(|_, (script, _)| script.is_gone());
+        gone.for_each(|(_, (_, function))| machine.forget(function));
+    }
+
     /// The compiled script.
-    fn script(&mut self, script: &Script) -> Result<Kept, WireError> {
-        if let Some(function) = self.compiled.get(&script.sha) {
+    fn script(&mut self, script: &Arc<Script>) -> Result<Kept, WireError> {
+        if let Some((_, function)) = self.compiled.get(&script.sha) {
             return Ok(*function);
         }
         let (machine, lua) = (&self.sandbox.machine, &self.sandbox.lua);
         let function = self.sandbox.compile(script.code(), "@user_script");
         match function.and_then(|function| machine.keep(lua, &function)) {
             Ok(function) => {
-                self.compiled.insert(script.sha, function);
+                self.compiled
+                    .insert(script.sha, (Arc::clone(script), function));
                 Ok(function)
             }
             Err(error) => {
@@ -283,13 +332,16 @@ impl Engine {
 fn rules(context: &SessionContext<'_>, call: &Call<'_>) -> Result<ScriptRules, WireError> {
     let shebang = call.program.shebang();
     let no_writes = shebang.flags.contains(ScriptFlags::NO_WRITES);
+    let gates = context.server.gates.load();
     if !shebang.declared {
+        if gates & Gates::STALE != 0 {
+            return Err(errors::MASTER_DOWN);
+        }
         return Ok(ScriptRules {
             read_only: call.read_only,
             ..ScriptRules::default()
         });
     }
-    let gates = context.server.gates.load();
     let allow_oom = no_writes || shebang.flags.contains(ScriptFlags::ALLOW_OOM);
     if gates & Gates::OUT_OF_MEMORY != 0 && !allow_oom {
         return Err(errors::OUT_OF_MEMORY);
@@ -297,6 +349,9 @@ fn rules(context: &SessionContext<'_>, call: &Call<'_>) -> Result<ScriptRules, W
     if !no_writes {
         if gates & Gates::FILE_ERROR != 0 {
             return Err(context.server.file_error());
+        }
+        if gates & (Gates::SAVE_ERROR | Gates::READ_ONLY) == Gates::SAVE_ERROR {
+            return Err(errors::SAVE_ERROR);
         }
         if gates & Gates::READ_ONLY != 0 {
             return Err(errors::READ_ONLY);
@@ -338,5 +393,7 @@ pub(super) fn internal(error: &mlua::Error) -> WireError {
     }
 }
 
+/// How many scripts that the server has forgotten an interpreter may still have.
+const MOST_FORGOTTEN: u64 = 64;
 /// How much more an interpreter may have after a script than it needs, in bytes.
 const MOST_GARBAGE: usize = 64 << 20;

@@ -9,6 +9,8 @@ pub struct ScriptError {
     pub text: Vec<u8>,
     /// The chunk and the line, if they are known.
     pub place: Option<(String, usize)>,
+    /// Whether it is counted already, where errors are counted.
+    pub is_counted: bool,
 }
 
 /// The innermost line of a script on the stack.
@@ -69,6 +71,8 @@ pub fn text_of(value: &Value) -> (Vec<u8>, bool) {
         Value::String(text) => (text.as_bytes().to_vec(), false),
         Value::Table(table) => match table.raw_get::<Value>("err") {
             Ok(Value::String(text)) => (text.as_bytes().to_vec(), true),
+            Ok(Value::Number(n)) => (crate::number::format_g(n, 14).into_bytes(), true),
+            Ok(Value::Integer(n)) => (n.to_string().into_bytes(), true),
             _ => (b"unknown error".to_vec(), false),
         },
         Value::Error(error) => text_of_error(error),
@@ -76,7 +80,10 @@ pub fn text_of(value: &Value) -> (Vec<u8>, bool) {
         Value::Number(n) => (crate::number::format_g(*n, 14).into_bytes(), false),
         Value::Integer(n) => (n.to_string().into_bytes(), false),
         Value::Boolean(b) => (b.to_string().into_bytes(), false),
-        _ => (b"unknown error".to_vec(), false),
+        other => {
+            let text = format!("{}: {:p}", other.type_name(), other.to_pointer());
+            (text.into_bytes(), false)
+        }
     }
 }
 
@@ -101,14 +108,6 @@ pub fn text_of_syntax(error: &mlua::Error) -> String {
     match error {
         mlua::Error::SyntaxError { message, .. } => message.clone(),
         other => other.to_string(),
-    }
-}
-
-/// Whether the value is the mark of a script that was ended.
-pub fn is_killed(value: &Value) -> bool {
-    match value {
-        Value::Error(error) => error.downcast_ref::<Killed>().is_some(),
-        _ => false,
     }
 }
 

@@ -1,48 +1,12 @@
 //! The library `cjson`.
 
-use super::api::library_error;
+use super::api::{bad_argument, library_error, text_at};
+use super::base::behind_face;
+use super::json_number;
+use super::json_settings::{self, Invalid, Options};
 use crate::number::format_g;
 use mlua::{LightUserData, Lua, MultiValue, Result, Table, Value};
-use std::cell::Cell;
 use std::rc::Rc;
-
-/// What the library's settings functions change; each has the defaults of lua-cjson.
-#[derive(Clone)]
-struct Options {
-    sparse_convert: Cell<bool>,
-    sparse_ratio: Cell<i64>,
-    sparse_safe: Cell<i64>,
-    encode_depth: Cell<usize>,
-    decode_depth: Cell<usize>,
-    precision: Cell<usize>,
-    keep_buffer: Cell<bool>,
-    encode_invalid: Cell<Invalid>,
-    decode_invalid: Cell<bool>,
-}
-
-/// What becomes of NaN and the infinities.
-#[derive(Clone, Copy, PartialEq)]
-enum Invalid {
-    Refuse,
-    Print,
-    Null,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            sparse_convert: Cell::new(false),
-            sparse_ratio: Cell::new(2),
-            sparse_safe: Cell::new(10),
-            encode_depth: Cell::new(1000),
-            decode_depth: Cell::new(1000),
-            precision: Cell::new(14),
-            keep_buffer: Cell::new(true),
-            encode_invalid: Cell::new(Invalid::Refuse),
-            decode_invalid: Cell::new(true),
-        }
-    }
-}
 
 /// Makes the library.
 pub fn library(lua: &Lua) -> Result<Table> {
@@ -58,101 +22,8 @@ pub fn library(lua: &Lua) -> Result<Table> {
     let decode = move |lua: &Lua, args: MultiValue| decode(lua, &o, &args);
     json.raw_set("decode", lua.create_function(decode)?)?;
     json.raw_set("new", lua.create_function(|lua, ()| library(lua))?)?;
-    settings(lua, &json, &options)?;
+    json_settings::add(lua, &json, &options)?;
     Ok(json)
-}
-
-fn settings(lua: &Lua, json: &Table, options: &Rc<Options>) -> Result<()> {
-    let o = Rc::clone(options);
-    let sparse = move |lua: &Lua, args: MultiValue| {
-        if let Some(Value::Boolean(convert)) = args.front() {
-            o.sparse_convert.set(*convert);
-        }
-        if let Some(n) = integer(lua, &args, 1, 0)? {
-            o.sparse_ratio.set(n);
-        }
-        if let Some(n) = integer(lua, &args, 2, 0)? {
-            o.sparse_safe.set(n);
-        }
-        Ok((
-            o.sparse_convert.get(),
-            o.sparse_ratio.get(),
-            o.sparse_safe.get(),
-        ))
-    };
-    json.raw_set("encode_sparse_array", lua.create_function(sparse)?)?;
-    type Depth = fn(&Options) -> &Cell<usize>;
-    let numbers: [(&str, Depth, i64); 3] = [
-        ("encode_max_depth", |o| &o.encode_depth, i64::from(i32::MAX)),
-        ("decode_max_depth", |o| &o.decode_depth, i64::from(i32::MAX)),
-        ("encode_number_precision", |o| &o.precision, 16),
-    ];
-    for (name, cell, most) in numbers {
-        let o = Rc::clone(options);
-        let set = move |lua: &Lua, args: MultiValue| {
-            if let Some(n) = integer(lua, &args, 0, 1)? {
-                if n > most {
-                    let text = format!(
-                        "bad argument #1 to '{name}' (expected integer between 1 and {most})"
-                    );
-                    return Err(library_error(lua, text));
-                }
-                cell(&o).set(n as usize);
-            }
-            Ok(cell(&o).get() as i64)
-        };
-        json.raw_set(name, lua.create_function(set)?)?;
-    }
-    let o = Rc::clone(options);
-    let keep = move |_: &Lua, args: MultiValue| {
-        if let Some(Value::Boolean(keep)) = args.front() {
-            o.keep_buffer.set(*keep);
-        }
-        Ok(o.keep_buffer.get())
-    };
-    json.raw_set("encode_keep_buffer", lua.create_function(keep)?)?;
-    let o = Rc::clone(options);
-    let invalid = move |lua: &Lua, args: MultiValue| {
-        match args.front() {
-            Some(Value::Boolean(true)) => o.encode_invalid.set(Invalid::Print),
-            Some(Value::Boolean(false)) => o.encode_invalid.set(Invalid::Refuse),
-            Some(Value::String(word)) if *word.as_bytes() == b"null"[..] => {
-                o.encode_invalid.set(Invalid::Null);
-            }
-            _ => {}
-        }
-        match o.encode_invalid.get() {
-            Invalid::Refuse => Ok(Value::Boolean(false)),
-            Invalid::Print => Ok(Value::Boolean(true)),
-            Invalid::Null => lua.create_string("null").map(Value::String),
-        }
-    };
-    json.raw_set("encode_invalid_numbers", lua.create_function(invalid)?)?;
-    let o = Rc::clone(options);
-    let invalid = move |_: &Lua, args: MultiValue| {
-        if let Some(Value::Boolean(allowed)) = args.front() {
-            o.decode_invalid.set(*allowed);
-        }
-        Ok(o.decode_invalid.get())
-    };
-    json.raw_set("decode_invalid_numbers", lua.create_function(invalid)?)
-}
-
-fn integer(lua: &Lua, args: &MultiValue, at: usize, least: i64) -> Result<Option<i64>> {
-    let n = match args.get(at) {
-        None | Some(Value::Nil) => return Ok(None),
-        Some(Value::Integer(n)) => *n,
-        Some(Value::Number(n)) => *n as i64,
-        Some(_) => least - 1,
-    };
-    if n < least {
-        let at = at + 1;
-        return Err(library_error(
-            lua,
-            format!("bad argument #{at} (expected integer of at least {least})"),
-        ));
-    }
-    Ok(Some(n))
 }
 
 fn encode(lua: &Lua, options: &Options, args: &MultiValue) -> Result<Value> {
@@ -188,6 +59,8 @@ fn write(
                 let text = format!("Cannot serialise, excessive nesting ({depth})");
                 return Err(library_error(lua, text));
             }
+            let behind = behind_face(lua, table);
+            let table = behind.as_ref().unwrap_or(table);
             match array_length(lua, options, table)? {
                 Some(len) => {
                     out.push(b'[');
@@ -256,7 +129,8 @@ fn array_length(lua: &Lua, options: &Options, table: &Table) -> Result<Option<i6
             Value::Number(n) if n.fract() == 0.0 => n as i64,
             _ => return Ok(None),
         };
-        if index < 1 {
+        // What is beyond the library's own integers is no index either.
+        if !(1..=i64::from(i32::MAX)).contains(&index) {
             return Ok(None);
         }
         highest = highest.max(index);
@@ -320,16 +194,10 @@ fn write_string(text: &[u8], out: &mut Vec<u8>) {
 }
 
 fn decode(lua: &Lua, options: &Options, args: &MultiValue) -> Result<Value> {
-    let text = match args.front() {
-        Some(Value::String(text)) if args.len() == 1 => text.as_bytes().to_vec(),
-        Some(Value::Integer(n)) if args.len() == 1 => n.to_string().into_bytes(),
-        Some(Value::Number(n)) if args.len() == 1 => format_g(*n, 14).into_bytes(),
-        other => {
-            let got = other.map_or("no value", Value::type_name);
-            let text = format!("bad argument #1 to 'decode' (string expected, got {got})");
-            return Err(library_error(lua, text));
-        }
-    };
+    if args.len() != 1 {
+        return Err(bad_argument(lua, 0, "decode", "expected 1 argument"));
+    }
+    let text = text_at(lua, args, 0, "decode")?;
     if text.get(..2).is_some_and(|head| head.contains(&0)) {
         return Err(library_error(
             lua,
@@ -483,8 +351,10 @@ impl Parser<'_> {
             self.at += 1;
         }
         let place = self.at;
-        let Some(&first) = self.text.get(self.at) else {
-            return Ok((Token::End, place));
+        // A text of C ends with its first NUL.
+        let first = match self.text.get(self.at) {
+            None | Some(0) => return Ok((Token::End, place)),
+            Some(first) => *first,
         };
         let single = match first {
             b'{' => Some(Token::ObjectBegin),
@@ -508,7 +378,7 @@ impl Parser<'_> {
             };
             return Ok((token, place));
         }
-        if first == b'-' || first.is_ascii_digit() {
+        if matches!(first, b'-' | b'+') || first.is_ascii_digit() {
             return Ok((self.number(), place));
         }
         for (word, token) in [
@@ -529,33 +399,20 @@ impl Parser<'_> {
         Ok((Token::Broken("invalid token"), place))
     }
 
+    /// A number, as far as C reads one; the rest is the next token.
     fn number(&mut self) -> Token {
         let rest = &self.text[self.at..];
-        let len = rest
-            .iter()
-            .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')))
-            .unwrap_or(rest.len());
-        let word = String::from_utf8_lossy(&rest[..len]).to_ascii_lowercase();
-        let plain = word.trim_start_matches('-');
-        let odd = plain.starts_with("0x")
-            || plain.starts_with("inf")
-            || plain.starts_with("nan")
-            || plain.len() > 1 && plain.starts_with('0') && plain.as_bytes()[1].is_ascii_digit();
+        let plain = rest.strip_prefix(b"-").unwrap_or(rest);
+        let odd = match plain {
+            [b'0', b'x' | b'X' | b'0'..=b'9', ..] => true,
+            [first, ..] => !first.is_ascii_digit(),
+            [] => true,
+        };
         if odd && !self.invalid {
             return Token::Broken("invalid number");
         }
-        let value = match plain.strip_prefix("0x") {
-            Some(hex) => u64::from_str_radix(hex, 16).ok().map(|n| {
-                if word.starts_with('-') {
-                    -(n as f64)
-                } else {
-                    n as f64
-                }
-            }),
-            None => word.parse().ok(),
-        };
-        match value {
-            Some(value) => {
+        match json_number::read(rest) {
+            Some((value, len)) => {
                 self.at += len;
                 Token::Number(value)
             }
@@ -593,7 +450,7 @@ impl Parser<'_> {
                         _ => return Token::Broken("invalid escape code"),
                     }
                 }
-                0..=31 => return Token::Broken("invalid token"),
+                0 => return Token::Broken("unexpected end of string"),
                 _ => out.push(byte),
             }
         }

@@ -5,7 +5,7 @@ use super::errors::text_of_syntax;
 use super::register::{BAD_NAME, Registered};
 use super::sandbox::{Kind, Sandbox};
 use super::shebang::{LibraryHead, is_name};
-use crate::keyspace::{Conflict, Library};
+use crate::keyspace::{Conflict, Everything, Library};
 use crate::protocol::WireError;
 use crate::time::Duration;
 
@@ -32,7 +32,7 @@ pub fn read_library(code: &[u8], within: Option<Duration>) -> Result<Library, Wi
         name,
         code: code.into(),
         functions,
-        everything: crate::execute::mentions_other_databases(code),
+        everything: Everything::said(crate::execute::mentions_other_databases(code)),
     })
 }
 

@@ -5,17 +5,21 @@
 //! each interpreter that needs them. `sandbox` makes interpreters, `library` and `register`
 //! read libraries; `reach` says which
 //! keys a script can touch. `stack` runs scripts and their commands, on Lua's own stack; `api`
-//! holds the other functions of the table `redis`; `json`, `msgpack`, `structs` and `bits` are the libraries that Redis gives its scripts.
+//! holds the other functions of the table `redis`, `base` what Lua's own library has to be for
+//! scripts; `json`, `msgpack`, `structs` and `bits` are the libraries that Redis gives its scripts.
 //!
 //! What must stay true: a script leaves nothing behind in the interpreter that another one
 //! could see, but for what it puts into tables of its own; only text is compiled.
 
 mod api;
+mod base;
 mod bits;
 mod cache;
 mod engine;
 mod errors;
 mod json;
+mod json_number;
+mod json_settings;
 mod library;
 mod msgpack;
 mod reach;

@@ -1,6 +1,7 @@
 //! The library `cmsgpack`.
 
-use super::api::library_error;
+use super::api::{library_error, number_at, text_at};
+use super::base::behind_face;
 use mlua::{Lua, MultiValue, Result, Table, Value};
 
 /// Makes the library.
@@ -26,12 +27,12 @@ fn pack(lua: &Lua, args: MultiValue) -> Result<Value> {
     }
     let mut out = Vec::new();
     for value in &args {
-        write(value, 0, &mut out)?;
+        write(lua, value, 0, &mut out)?;
     }
     lua.create_string(out).map(Value::String)
 }
 
-fn write(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<()> {
+fn write(lua: &Lua, value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<()> {
     match value {
         Value::String(text) => {
             let text = text.as_bytes();
@@ -61,7 +62,10 @@ fn write(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<()> {
             out.extend_from_slice(&n.to_be_bytes());
         }
         // Tables beyond the library's depth are packed as nil, as everything unknown is.
-        Value::Table(table) if depth < MAX_NESTING => write_table(table, depth, out)?,
+        Value::Table(table) if depth < MAX_NESTING => {
+            let behind = behind_face(lua, table);
+            write_table(lua, behind.as_ref().unwrap_or(table), depth, out)?;
+        }
         _ => out.push(0xc0),
     }
     Ok(())
@@ -100,7 +104,7 @@ fn write_int(n: i64, out: &mut Vec<u8>) {
     }
 }
 
-fn write_table(table: &Table, depth: usize, out: &mut Vec<u8>) -> Result<()> {
+fn write_table(lua: &Lua, table: &Table, depth: usize, out: &mut Vec<u8>) -> Result<()> {
     let pairs: Vec<(Value, Value)> = table.pairs().collect::<Result<_>>()?;
     let mut highest = 0usize;
     let is_array = pairs.iter().all(|(key, _)| {
@@ -126,54 +130,52 @@ fn write_table(table: &Table, depth: usize, out: &mut Vec<u8>) -> Result<()> {
     if is_array {
         head(out, 0x90, [0xdc, 0xdd], pairs.len());
         for i in 1..=pairs.len() {
-            write(&table.raw_get(i)?, depth + 1, out)?;
+            write(lua, &table.raw_get(i)?, depth + 1, out)?;
         }
         return Ok(());
     }
     head(out, 0x80, [0xde, 0xdf], pairs.len());
     for (key, value) in &pairs {
-        write(key, depth + 1, out)?;
-        write(value, depth + 1, out)?;
+        write(lua, key, depth + 1, out)?;
+        write(lua, value, depth + 1, out)?;
     }
     Ok(())
 }
 
-fn input(lua: &Lua, args: &MultiValue, function: &str) -> Result<Vec<u8>> {
-    match args.front() {
-        Some(Value::String(text)) => Ok(text.as_bytes().to_vec()),
-        other => {
-            let got = other.map_or("no value", Value::type_name);
-            let text = format!("bad argument #1 to '{function}' (string expected, got {got})");
-            Err(library_error(lua, text))
-        }
-    }
-}
-
-fn whole(args: &MultiValue, at: usize, default: i64) -> i64 {
-    match args.get(at) {
-        Some(Value::Integer(n)) => *n,
-        Some(Value::Number(n)) => *n as i64,
-        _ => default,
+/// A whole number among the arguments; `default` where there is none.
+fn whole(
+    lua: &Lua,
+    args: &MultiValue,
+    at: usize,
+    default: Option<i64>,
+    function: &str,
+) -> Result<i64> {
+    match (args.get(at), default) {
+        (None | Some(Value::Nil), Some(default)) => Ok(default),
+        _ => Ok(number_at(lua, args, at, function)? as i64),
     }
 }
 
 fn unpack_all(lua: &Lua, args: MultiValue) -> Result<MultiValue> {
-    let data = input(lua, &args, "unpack")?;
-    let (values, _) = unpack(lua, &data, 0, usize::MAX)?;
-    Ok(MultiValue::from_vec(values))
+    let data = text_at(lua, &args, 0, "unpack")?;
+    from_offset(lua, &data, 0, 0)
 }
 
 fn unpack_one(lua: &Lua, args: MultiValue) -> Result<MultiValue> {
-    let data = input(lua, &args, "unpack_one")?;
-    from_offset(lua, &data, 1, whole(&args, 1, 0))
+    let name = "unpack_one";
+    let data = text_at(lua, &args, 0, name)?;
+    from_offset(lua, &data, 1, whole(lua, &args, 1, Some(0), name)?)
 }
 
 fn unpack_limit(lua: &Lua, args: MultiValue) -> Result<MultiValue> {
-    let data = input(lua, &args, "unpack_limit")?;
-    from_offset(lua, &data, whole(&args, 1, 0), whole(&args, 2, 0))
+    let name = "unpack_limit";
+    let data = text_at(lua, &args, 0, name)?;
+    let limit = whole(lua, &args, 1, None, name)?;
+    from_offset(lua, &data, limit, whole(lua, &args, 2, Some(0), name)?)
 }
 
-/// Some values, and in front of them where the next one begins; -1 at the end.
+/// Some values, and in front of them where the next one begins; -1 at the end. No limit and no
+/// offset: all values, and nothing in front.
 fn from_offset(lua: &Lua, data: &[u8], limit: i64, offset: i64) -> Result<MultiValue> {
     if limit < 0 || offset < 0 {
         let text = format!(
@@ -182,20 +184,19 @@ fn from_offset(lua: &Lua, data: &[u8], limit: i64, offset: i64) -> Result<MultiV
         );
         return Err(library_error(lua, text));
     }
-    let offset = offset as usize;
-    if offset > data.len() {
+    let start = offset as usize;
+    if start > data.len() {
         let text = format!(
             "Start offset {offset} greater than input length {}.",
             data.len()
         );
         return Err(library_error(lua, text));
     }
-    let most = if limit == 0 {
-        usize::MAX
-    } else {
-        limit as usize
-    };
-    let (mut values, end) = unpack(lua, data, offset, most)?;
+    if limit == 0 && offset == 0 {
+        let (values, _) = unpack(lua, data, 0, usize::MAX)?;
+        return Ok(MultiValue::from_vec(values));
+    }
+    let (mut values, end) = unpack(lua, data, start, limit as usize)?;
     let next = if end == data.len() { -1.0 } else { end as f64 };
     values.insert(0, Value::Number(next));
     Ok(MultiValue::from_vec(values))
@@ -209,6 +210,9 @@ fn unpack(lua: &Lua, data: &[u8], from: usize, most: usize) -> Result<(Vec<Value
     };
     let mut values = Vec::new();
     while reader.at < data.len() && values.len() < most {
+        if values.len() == MOST_VALUES {
+            return Err(library_error(lua, TOO_MANY));
+        }
         values.push(reader.value(0)?);
     }
     Ok((values, reader.at))
@@ -235,9 +239,6 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self, depth: usize) -> Result<Value> {
-        if depth > DEEPEST {
-            return Err(library_error(self.lua, "Bad data format in input."));
-        }
         let first = self.take(1)?[0];
         Ok(match first {
             0x00..=0x7f => Value::Number(f64::from(first)),
@@ -250,19 +251,16 @@ impl<'a> Reader<'a> {
             0xc3 => Value::Boolean(true),
             0xca => Value::Number(f64::from(f32::from_bits(self.uint(4)? as u32))),
             0xcb => Value::Number(f64::from_bits(self.uint(8)?)),
-            0xcc..=0xcf => Value::Number(self.uint(1 << (first - 0xcc))? as f64),
+            0xcc..=0xce => Value::Number(self.uint(1 << (first - 0xcc))? as f64),
+            // As the library has it: with a sign.
+            0xcf => Value::Number(self.uint(8)? as i64 as f64),
             0xd0..=0xd3 => {
                 let len = 1 << (first - 0xd0);
                 let shift = 64 - 8 * len as u32;
                 Value::Number(((self.uint(len)? << shift) as i64 >> shift) as f64)
             }
-            0xd9..=0xdb | 0xc4..=0xc6 => {
-                let power = if first >= 0xd9 {
-                    first - 0xd9
-                } else {
-                    first - 0xc4
-                };
-                let len = self.uint(1 << power)? as usize;
+            0xd9..=0xdb => {
+                let len = self.uint(1 << (first - 0xd9))? as usize;
                 self.string(len)?
             }
             0xdc | 0xdd => {
@@ -283,6 +281,10 @@ impl<'a> Reader<'a> {
     }
 
     fn array(&mut self, len: usize, depth: usize) -> Result<Value> {
+        if depth >= DEEPEST {
+            let text = "stack overflow (in function mp_decode_to_lua_array)";
+            return Err(library_error(self.lua, text));
+        }
         let table = self.lua.create_table()?;
         for i in 1..=len {
             let value = self.value(depth + 1)?;
@@ -292,18 +294,22 @@ impl<'a> Reader<'a> {
     }
 
     fn map(&mut self, len: usize, depth: usize) -> Result<Value> {
+        if depth >= DEEPEST {
+            return Err(library_error(self.lua, TOO_MANY));
+        }
         let table = self.lua.create_table()?;
         for _ in 0..len {
             let key = self.value(depth + 1)?;
             let value = self.value(depth + 1)?;
-            let is_key = match &key {
-                Value::Nil => false,
-                Value::Number(n) => !n.is_nan(),
-                _ => true,
+            let fault = match &key {
+                Value::Nil => "table index is nil",
+                Value::Number(n) if n.is_nan() => "table index is NaN",
+                _ => {
+                    table.raw_set(key, value)?;
+                    continue;
+                }
             };
-            if is_key {
-                table.raw_set(key, value)?;
-            }
+            return Err(mlua::Error::RuntimeError(fault.into()));
         }
         Ok(Value::Table(table))
     }
@@ -311,5 +317,9 @@ impl<'a> Reader<'a> {
 
 /// How deep tables are packed.
 const MAX_NESTING: usize = 16;
-/// How deep data from outside may nest.
-const DEEPEST: usize = 200;
+/// How deep data from outside may nest; a worker's stack has room for several times that.
+const DEEPEST: usize = 3999;
+/// How many values there is room for on Lua's stack, with what is on it besides.
+const MOST_VALUES: usize = 7990;
+const TOO_MANY: &str = "stack overflow (too many return values at once; use unpack_one or \
+     unpack_limit instead.)";

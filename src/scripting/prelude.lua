@@ -1,13 +1,13 @@
 -- The sandbox: what scripts see as their globals. Runs once for each interpreter, before
 -- any script; `host` holds the functions of the server.
 local host = ...
-local error, setmetatable, getmetatable, rawset, type = error, setmetatable, getmetatable, rawset, type
-local pairs, next, pcall, xpcall, ipairs = pairs, next, pcall, xpcall, ipairs
-local loadstring, load = loadstring, load
+local error, setmetatable, getmetatable, xpcall = error, setmetatable, getmetatable, xpcall
+local base = host.base
 
 local READONLY = 'Attempt to modify a readonly table'
--- From what scripts hold of a protected table to the table itself.
-local frozen = setmetatable({}, { __mode = 'k' })
+-- From what scripts hold of a protected table to the table itself, and to the metatable that
+-- they see of it.
+local frozen, shown = base.frozen, base.shown
 
 local function refuse()
     error(READONLY, 2)
@@ -26,9 +26,15 @@ end
 local globals = {}
 for _, name in ipairs {
     '_VERSION', 'assert', 'collectgarbage', 'error', 'gcinfo', 'ipairs', 'rawequal',
-    'select', 'tonumber', 'tostring', 'type', 'unpack',
+    'select', 'tonumber', 'tostring', 'type',
 } do
     globals[name] = _G[name]
+end
+for _, name in ipairs {
+    'getmetatable', 'load', 'loadstring', 'next', 'pairs', 'pcall', 'rawget', 'rawset',
+    'setmetatable', 'unpack', 'xpcall',
+} do
+    globals[name] = base[name]
 end
 setmetatable(globals, { __index = complain })
 
@@ -39,11 +45,8 @@ frozen[env] = globals
 globals._G = env
 for _, name in ipairs { 'string', 'table', 'math', 'coroutine' } do
     local library = _G[name]
-    if name == 'coroutine' then
-        local resume = library.resume
-        library.resume = function(...)
-            return host.outcome(resume(...))
-        end
+    for name in pairs(library) do
+        library[name] = base[name] or library[name]
     end
     globals[name] = freeze(library)
 end
@@ -56,67 +59,7 @@ globals.server = globals.redis
 -- Every string has this metatable; nobody may change it for the others.
 getmetatable('').__metatable = freeze { __index = globals.string }
 
-globals.getmetatable = getmetatable
-globals.setmetatable = function(t, meta)
-    if frozen[t] then
-        error(READONLY, 0)
-    end
-    return setmetatable(t, meta)
-end
-globals.rawset = function(t, key, value)
-    if frozen[t] then
-        error(READONLY, 0)
-    end
-    return rawset(t, key, value)
-end
-globals.rawget = function(t, key)
-    return rawget(frozen[t] or t, key)
-end
-globals.next = function(t, key)
-    return next(t ~= nil and frozen[t] or t, key)
-end
-globals.pairs = function(t)
-    local content = t ~= nil and frozen[t]
-    if content == globals then
-        -- Without the function that refuses what is not there.
-        return next, globals, nil
-    end
-    return pairs(content or t)
-end
-globals.pcall = function(f, ...)
-    return host.outcome(pcall(f, ...))
-end
-globals.xpcall = function(f, handler)
-    return host.uncaught(xpcall(f, function(value)
-        return handler(host.as_table(value))
-    end))
-end
--- Compiled code can break the interpreter; only text is taken.
-local function is_text(chunk)
-    return type(chunk) ~= 'string' or chunk:byte(1) ~= 27
-end
-globals.loadstring = function(chunk, name)
-    if not is_text(chunk) then
-        return nil, 'bytecode is not allowed'
-    end
-    return loadstring(chunk, name)
-end
-globals.load = function(pieces, name)
-    if type(pieces) ~= 'function' then
-        error("bad argument #1 to 'load' (function expected, got " .. type(pieces) .. ')', 2)
-    end
-    local first = true
-    return load(function()
-        local piece = pieces()
-        if first and type(piece) == 'string' and piece ~= '' then
-            first = false
-            if not is_text(piece) then
-                error('bytecode is not allowed', 0)
-            end
-        end
-        return piece
-    end, name)
-end
+shown[env] = freeze { __index = complain }
 setfenv(0, env)
 
 -- All that a library sees while it is loaded.

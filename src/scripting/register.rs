@@ -133,7 +133,8 @@ fn flags_of(list: &Table) -> std::result::Result<ScriptFlags, Refused> {
         match list.raw_get::<Value>(index).map_err(|_| UNREADABLE)? {
             Value::Nil => break,
             Value::String(name) => {
-                flags |= ScriptFlags::by_name(&name.as_bytes()).ok_or("unknown flag given")?;
+                flags |= ScriptFlags::by_name(&name.as_bytes().to_ascii_lowercase())
+                    .ok_or("unknown flag given")?;
             }
             _ => return Err("unknown flag given"),
         }

@@ -4,7 +4,7 @@
 use super::errors::{CommandError, Killed};
 use super::register::{self, Registered};
 use super::stack::Machine;
-use super::{api, bits, json, msgpack, structs};
+use super::{api, base, bits, json, msgpack, structs};
 use crate::execute::ScriptRun;
 use crate::protocol::{Args, OwnedArgs, WireError};
 use crate::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, VmState};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What an interpreter is for: scripts and functions do not see each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct Current {
     pub words: RefCell<OwnedArgs>,
     /// The error of the last command that failed.
     pub failure: RefCell<Vec<u8>>,
+    /// Whether that is counted already where errors are counted.
+    pub failure_is_counted: Cell<bool>,
     /// A panic of a command, which may not cross Lua.
     pub panic: RefCell<Option<Box<dyn Any + Send>>>,
     /// The functions of the library that is being loaded.
@@ -53,6 +55,7 @@ pub struct Current {
     load_until: Cell<Option<Instant>>,
     kind: Kind,
     killed: Cell<bool>,
+    again: Cell<bool>,
     slow: Cell<bool>,
     started: Cell<Instant>,
     last_turn: Cell<Instant>,
@@ -65,12 +68,14 @@ impl Current {
             resp3: Cell::new(false),
             words: RefCell::default(),
             failure: RefCell::default(),
+            failure_is_counted: Cell::new(false),
             panic: RefCell::new(None),
             loading: RefCell::new(None),
             function: RefCell::new(None),
             load_until: Cell::new(None),
             kind,
             killed: Cell::new(false),
+            again: Cell::new(false),
             slow: Cell::new(false),
             started: Cell::new(Instant::now()),
             last_turn: Cell::new(Instant::now()),
@@ -83,6 +88,7 @@ impl Current {
         *self.run.borrow_mut() = Some(run);
         self.resp3.set(false);
         self.killed.set(false);
+        self.again.set(false);
         self.slow.set(false);
         let now = Instant::now();
         self.started.set(now);
@@ -102,9 +108,27 @@ impl Current {
         Some(run)
     }
 
-    /// Whether the script that runs was ended from outside.
-    pub fn is_killed(&self) -> bool {
-        self.killed.get()
+    /// The next number of `math.random`, of 31 bits: Redis draws them by itself.
+    pub fn draw(&self) -> u32 {
+        let last = DRAWN.load(Ordering::Relaxed);
+        let next = last.wrapping_mul(0x5_DEEC_E66D).wrapping_add(0xB) & ((1 << 48) - 1);
+        DRAWN.store(next, Ordering::Relaxed);
+        (next >> 17) as u32
+    }
+
+    /// `math.randomseed`
+    pub fn seed(&self, seed: i32) {
+        DRAWN.store(u64::from(seed as u32) << 16 | 0x330E, Ordering::Relaxed);
+    }
+
+    /// Whether the script has come to an end that it may not catch.
+    pub fn must_end(&self) -> bool {
+        self.killed.get() || self.again.get() || self.has_panicked()
+    }
+
+    /// Whether the script has to be run again, with everything locked.
+    pub fn is_to_run_again(&self) -> bool {
+        self.again.get() && !self.has_panicked()
     }
 
     /// Executes a command of the script; its reply is in the script's buffer, in one piece.
@@ -112,12 +136,16 @@ impl Current {
     /// # Errors
     /// The command's.
     pub fn execute(&self, args: Args<'_>) -> Result<(), WireError> {
+        self.failure_is_counted.set(false);
         if args.is_empty() {
             return Err(WireError::fixed(NO_ARGUMENTS));
         }
         let mut run = self.run.borrow_mut();
         let run = run.as_mut().ok_or(WireError::fixed(NOT_RUNNING))?;
-        run.call(args, self.resp3.get())?;
+        let done = run.call(args, self.resp3.get());
+        self.failure_is_counted.set(done.is_err());
+        self.again.set(run.is_to_run_again());
+        done?;
         run.out.join();
         Ok(())
     }
@@ -125,15 +153,6 @@ impl Current {
     /// Whether a command of the script has panicked.
     pub fn has_panicked(&self) -> bool {
         self.panic.borrow().is_some()
-    }
-
-    /// What a script gets for a command that has failed.
-    pub fn error(&self) -> mlua::Error {
-        match self.has_panicked() {
-            // Cannot be caught.
-            true => mlua::Error::external(Killed),
-            false => mlua::Error::external(CommandError(self.failure.borrow().clone())),
-        }
     }
 
     fn has_written(&self) -> bool {
@@ -155,6 +174,10 @@ impl Current {
     /// Looks, now and then, whether the script should end, and lets the thread's other tasks
     /// run when it takes long.
     fn watch(&self) -> mlua::Result<VmState> {
+        if self.must_end() {
+            // Whatever it does about it: a handler of errors runs when one is raised.
+            return Err(mlua::Error::external(Killed));
+        }
         if self
             .load_until
             .get()
@@ -169,7 +192,7 @@ impl Current {
             None => return Ok(VmState::Continue),
         };
         let since = self.last_turn.get();
-        if !self.killed.get() && since.elapsed() < BETWEEN_TURNS {
+        if since.elapsed() < BETWEEN_TURNS {
             return Ok(VmState::Continue);
         }
         let threshold = server.config.current().busy_reply_threshold_ms;
@@ -188,7 +211,7 @@ impl Current {
         self.last_turn.set(Instant::now());
         let ordered = self.slow.get() && server.scripts.kill.load(Ordering::Acquire);
         // What has begun to write goes on, whatever was ordered before it did.
-        if self.killed.get() || ordered && !self.has_written() {
+        if ordered && !self.has_written() {
             self.killed.set(true);
             return Err(mlua::Error::external(Killed));
         }
@@ -213,7 +236,9 @@ impl Sandbox {
         let libraries = StdLib::TABLE | StdLib::OS | StdLib::STRING | StdLib::MATH;
         let lua = Lua::new_with(libraries, LuaOptions::new())?;
         let current = Rc::new(Current::new(kind));
-        let host = api::host(&lua, &current)?;
+        // The functions that hold its address live as long as the interpreter.
+        lua.set_app_data(Rc::clone(&current));
+        let host = api::host(&lua)?;
         let describe: Function = host.raw_get("describe")?;
         let given = lua.create_table()?;
         given.raw_set("redis", api::redis(&lua, &current, kind)?)?;
@@ -222,6 +247,8 @@ impl Sandbox {
         given.raw_set("struct", structs::library(&lua)?)?;
         given.raw_set("bit", bits::library(&lua)?)?;
         host.raw_set("libraries", given)?;
+        let as_table: Function = host.raw_get("as_table")?;
+        host.raw_set("base", base::functions(&lua, &current, &as_table)?)?;
         if kind == Kind::Functions {
             host.raw_set("loading", register::redis(&lua, &current)?)?;
         }
@@ -285,6 +312,9 @@ impl Drop for Limit<'_> {
     }
 }
 
+/// The state of `math.random`, of 48 bits: one for the process, as in Redis, and the same at
+/// its start.
+static DRAWN: AtomicU64 = AtomicU64::new(0x1234_ABCD_330E);
 const PRELUDE: &str = include_str!("prelude.lua");
 const NO_ARGUMENTS: &str = "ERR Please specify at least one argument for this redis lib call";
 const NOT_RUNNING: &str = "ERR redis.call can only be called inside a script invocation";

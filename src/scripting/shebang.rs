@@ -59,10 +59,11 @@ impl Shebang {
         let Some(end) = body.iter().position(|byte| *byte == b'\n') else {
             return Err(WireError::fixed("ERR Invalid script shebang"));
         };
-        let mut words = body[..end]
-            .split(|byte| byte.is_ascii_whitespace())
-            .filter(|word| !word.is_empty());
-        let engine = words.next().unwrap_or_default();
+        let words = split_quoted(&body[..end]).filter(|words| !words.is_empty());
+        let Some(words) = words else {
+            return Err(WireError::fixed("ERR Invalid engine in script shebang"));
+        };
+        let (engine, words) = (&*words[0], &words[1..]);
         if engine != b"#!lua" {
             return Err(WireError::quoting(
                 "ERR Unexpected engine in script shebang: ",
@@ -79,7 +80,10 @@ impl Shebang {
                     "",
                 ));
             };
-            for name in list.split(|byte| *byte == b',').filter(|n| !n.is_empty()) {
+            for name in list
+                .split(|byte| *byte == b',')
+                .filter(|_| !list.is_empty())
+            {
                 flags |= ScriptFlags::by_name(name).ok_or_else(|| {
                     WireError::quoting("ERR Unexpected flag in script shebang: ", name, "")
                 })?;

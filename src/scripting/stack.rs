@@ -159,16 +159,16 @@ impl Machine {
     }
 }
 
-/// `redis.call` or `redis.pcall`. `fail` raises the error that [`Current::failure`] holds.
+/// `redis.call` or `redis.pcall`. The sandbox keeps `current` for as long as the interpreter.
 ///
 /// # Errors
 /// When memory is full.
-pub fn command(lua: &Lua, current: &Rc<Current>, raises: bool, fail: Function) -> Result<Function> {
+pub fn command(lua: &Lua, current: &Rc<Current>, raises: bool) -> Result<Function> {
     let place: *const Current = Rc::as_ptr(current);
     // SAFETY: the closure holds copies of pointers only. The upvalues are in the order of
     // `call`'s; there is room for two more than the arguments.
     unsafe {
-        lua.exec_raw((fail, names(lua)?), |state| {
+        lua.exec_raw(names(lua)?, |state| {
             ffi::lua_pushboolean(state, raises.into());
             ffi::lua_pushlightuserdata(state, place.cast_mut().cast::<c_void>());
             ffi::lua_pushcclosure(state, call, CALL_UPVALUES);
@@ -182,7 +182,7 @@ fn names(lua: &Lua) -> Result<mlua::Variadic<mlua::LuaString>> {
 }
 
 /// See [`names`]; their places among the upvalues, from the first on, are [`Name`].
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "ok",
     "err",
     "double",
@@ -192,6 +192,7 @@ const NAMES: [&str; 11] = [
     "verbatim_string",
     "string",
     "format",
+    "ignore_error_stats_update",
     "KEYS",
     "ARGV",
 ];
@@ -207,6 +208,7 @@ enum Name {
     VerbatimString,
     String,
     Format,
+    IsCounted,
     Keys,
     Argv,
 }
@@ -219,10 +221,9 @@ const ENTER_UPVALUES: c_int = 3 + NAMES.len() as c_int;
 /// Where a function's names begin.
 const ENTER_NAMES: Names = Names(4);
 
-/// The upvalues of [`call`]: `fail`, the names, then these.
-const FAIL: c_int = 1;
-const CALL_NAMES: Names = Names(2);
-const RAISES: c_int = 2 + NAMES.len() as c_int;
+/// The upvalues of [`call`]: the names, then these.
+const CALL_NAMES: Names = Names(1);
+const RAISES: c_int = 1 + NAMES.len() as c_int;
 const CURRENT: c_int = RAISES + 1;
 const CALL_UPVALUES: c_int = CURRENT;
 
@@ -266,11 +267,14 @@ unsafe extern "C-unwind" fn enter(state: *mut lua_State) -> c_int {
         let limited = Limit::of_scripts(passage.lua);
         let status = ffi::lua_pcall(state, arguments, 1, 2);
         drop(limited);
-        if status == ffi::LUA_OK {
-            let (resp3, reply) = (passage.current.resp3.get(), &mut *entry.reply);
-            let written = catch_unwind(AssertUnwindSafe(|| {
-                write_value(state, resp3, reply, 0);
-            }));
+        if status == ffi::LUA_OK && !passage.current.must_end() {
+            let current = passage.current;
+            let mut out = Out {
+                resp3: current.resp3.get(),
+                reply: &mut *entry.reply,
+                current,
+            };
+            let written = catch_unwind(AssertUnwindSafe(|| write_value(state, &mut out, 0)));
             passage.end = match written {
                 Ok(()) => End::Replied,
                 Err(panic) => End::Panicked(panic),
@@ -331,8 +335,7 @@ unsafe fn text_at<'s>(state: *mut lua_State, at: c_int) -> Option<&'s [u8]> {
 /// # Safety
 /// Called by Lua only, as the closure that [`command`] has made.
 unsafe extern "C-unwind" fn call(state: *mut lua_State) -> c_int {
-    // SAFETY: the upvalues are those that `command` has given; the function `fail` among them
-    // owns `Current`, too. When a command has been executed, its reply is not touched before
+    // SAFETY: the upvalues are those that `command` has given. When a command has been executed, its reply is not touched before
     // the next one. Nothing here must be dropped where Lua may raise.
     unsafe {
         let current = ffi::lua_touserdata(state, ffi::lua_upvalueindex(CURRENT));
@@ -344,6 +347,8 @@ unsafe extern "C-unwind" fn call(state: *mut lua_State) -> c_int {
         });
         if done {
             if let Some(run) = &*current.run.as_ptr() {
+                // The arguments may be so many that there is no room for anything else.
+                ffi::lua_settop(state, 0);
                 let mut replied = Replied {
                     bytes: &run.out.buf,
                     resp3: current.resp3.get(),
@@ -354,16 +359,23 @@ unsafe extern "C-unwind" fn call(state: *mut lua_State) -> c_int {
             }
             return 0;
         }
-        let raises = ffi::lua_toboolean(state, ffi::lua_upvalueindex(RAISES)) != 0;
-        if raises || current.has_panicked() {
-            ffi::lua_pushvalue(state, ffi::lua_upvalueindex(FAIL));
-            ffi::lua_call(state, 0, 0);
-            return 0;
+        ffi::lua_settop(state, 0);
+        if current.must_end() {
+            ffi::lua_pushnil(state);
+            ffi::lua_error(state);
         }
-        ffi::lua_createtable(state, 0, 1);
+        ffi::lua_createtable(state, 0, 2);
         ffi::lua_pushvalue(state, CALL_NAMES.at(Name::Err));
         push_text(state, &*current.failure.as_ptr());
         ffi::lua_rawset(state, -3);
+        if current.failure_is_counted.get() {
+            ffi::lua_pushvalue(state, CALL_NAMES.at(Name::IsCounted));
+            ffi::lua_pushboolean(state, 1);
+            ffi::lua_rawset(state, -3);
+        }
+        if ffi::lua_toboolean(state, ffi::lua_upvalueindex(RAISES)) != 0 {
+            ffi::lua_error(state);
+        }
     }
     1
 }
@@ -392,7 +404,10 @@ unsafe fn execute(state: *mut lua_State, current: &Current) -> bool {
     };
     let done = match complete {
         true => current.execute(words.view()),
-        false => Err(WireError::fixed(BAD_ARGUMENTS)),
+        false => {
+            current.failure_is_counted.set(false);
+            Err(WireError::fixed(BAD_ARGUMENTS))
+        }
     };
     current.note_write();
     if let Err(error) = &done {
@@ -403,12 +418,15 @@ unsafe fn execute(state: *mut lua_State, current: &Current) -> bool {
     done.is_ok()
 }
 
-/// Whole numbers come without a point.
+/// Whole numbers come without a point, and zero without a sign.
 fn push_number(words: &mut crate::protocol::OwnedArgs, n: f64) {
-    let whole = n as i64;
-    match (whole as f64).to_bits() == n.to_bits() && whole != i64::MAX {
-        true => words.push(itoa::Buffer::new().format(whole).as_bytes()),
-        false => words.push(format_double(n).as_bytes()),
+    const BOUND: f64 = 4_611_686_018_427_387_904.0;
+    if n.trunc() == n && n.abs() <= BOUND {
+        words.push(itoa::Buffer::new().format(n as i64).as_bytes());
+    } else if n.is_nan() && n.is_sign_negative() {
+        words.push(b"-nan");
+    } else {
+        words.push(format_double(n).as_bytes());
     }
 }
 
@@ -553,28 +571,44 @@ impl<'a> Replied<'a> {
     }
 }
 
+/// Where a script's result goes.
+struct Out<'a, 'r> {
+    resp3: bool,
+    reply: &'a mut Reply<'r>,
+    current: &'a Current,
+}
+
+/// A number as C turns it into an integer of 64 bits: what has no place there becomes the lowest.
+fn whole(n: f64) -> i64 {
+    const BOUND: f64 = 9_223_372_036_854_775_808.0;
+    match (-BOUND..BOUND).contains(&n) {
+        true => n as i64,
+        false => i64::MIN,
+    }
+}
+
 /// Writes the value on top of the stack and takes it off.
 ///
 /// # Safety
 /// Called by [`enter`] only, whose upvalues it uses. Lua is asked for nothing but room on the
 /// stack, and raises an error only when the process has no memory left.
-unsafe fn write_value(state: *mut lua_State, resp3: bool, reply: &mut Reply<'_>, depth: usize) {
+unsafe fn write_value(state: *mut lua_State, out: &mut Out<'_, '_>, depth: usize) {
     // SAFETY: by the contract; there is a value.
     unsafe {
         match ffi::lua_type(state, -1) {
-            _ if depth > DEEPEST => reply.error(&WireError::fixed(TOO_DEEP)),
-            ffi::LUA_TSTRING => reply.bulk(text_at(state, -1).unwrap_or_default()),
-            ffi::LUA_TNUMBER => reply.int(ffi::lua_tonumber(state, -1) as i64),
+            _ if depth > DEEPEST => out.error(&WireError::fixed(TOO_DEEP), false),
+            ffi::LUA_TSTRING => out.reply.bulk(text_at(state, -1).unwrap_or_default()),
+            ffi::LUA_TNUMBER => out.reply.int(whole(ffi::lua_tonumber(state, -1))),
             ffi::LUA_TBOOLEAN => match ffi::lua_toboolean(state, -1) != 0 {
-                truth if resp3 => reply.bool(truth),
-                true => reply.int(1),
-                false => reply.null(),
+                truth if out.resp3 => out.reply.bool(truth),
+                true => out.reply.int(1),
+                false => out.reply.null(),
             },
             ffi::LUA_TTABLE => match ffi::lua_checkstack(state, 5) != 0 {
-                true => write_table(state, resp3, reply, depth),
-                false => reply.error(&WireError::fixed(TOO_DEEP)),
+                true => write_table(state, out, depth),
+                false => out.error(&WireError::fixed(TOO_DEEP), false),
             },
-            _ => reply.null(),
+            _ => out.reply.null(),
         }
         ffi::lua_pop(state, 1);
     }
@@ -601,38 +635,44 @@ unsafe fn field(state: *mut lua_State, name: Name, kind: c_int) -> bool {
 ///
 /// # Safety
 /// As for [`write_value`], with room for five values.
-unsafe fn write_table(state: *mut lua_State, resp3: bool, reply: &mut Reply<'_>, depth: usize) {
+unsafe fn write_table(state: *mut lua_State, out: &mut Out<'_, '_>, depth: usize) {
     // SAFETY: by the contract: each field is taken off again before the next is looked for.
     unsafe {
         if field(state, Name::Err, ffi::LUA_TSTRING) {
-            let text = text_at(state, -1).unwrap_or_default();
-            let text = text.strip_prefix(b"-").unwrap_or(text);
-            reply.error(&WireError::from_bytes(text.to_vec()));
+            let error = error_line(text_at(state, -1).unwrap_or_default());
+            ffi::lua_pop(state, 1);
+            let counted = field(state, Name::IsCounted, ffi::LUA_TBOOLEAN);
+            out.error(&error, counted && ffi::lua_toboolean(state, -1) != 0);
+            if !counted {
+                return;
+            }
         } else if field(state, Name::Ok, ffi::LUA_TSTRING) {
-            reply.simple(&one_line(text_at(state, -1).unwrap_or_default()));
+            let text = until_nul(text_at(state, -1).unwrap_or_default());
+            out.reply.simple(&one_line(text));
         } else if field(state, Name::Double, ffi::LUA_TNUMBER) {
-            reply.double(ffi::lua_tonumber(state, -1));
+            out.reply.double(ffi::lua_tonumber(state, -1));
         } else if field(state, Name::Map, ffi::LUA_TTABLE) {
-            reply.map(count_pairs(state));
+            out.reply.map(count_pairs(state));
             ffi::lua_pushnil(state);
             while ffi::lua_next(state, -2) != 0 {
                 // The key is written from a copy: it is needed for the next.
                 ffi::lua_pushvalue(state, -2);
-                write_value(state, resp3, reply, depth + 1);
-                write_value(state, resp3, reply, depth + 1);
+                write_value(state, out, depth + 1);
+                write_value(state, out, depth + 1);
             }
         } else if field(state, Name::Set, ffi::LUA_TTABLE) {
-            reply.set(count_pairs(state));
+            out.reply.set(count_pairs(state));
             ffi::lua_pushnil(state);
             while ffi::lua_next(state, -2) != 0 {
                 ffi::lua_pop(state, 1);
                 ffi::lua_pushvalue(state, -1);
-                write_value(state, resp3, reply, depth + 1);
+                write_value(state, out, depth + 1);
             }
         } else if field(state, Name::BigNumber, ffi::LUA_TSTRING) {
-            reply.big_number(&one_line(text_at(state, -1).unwrap_or_default()));
-        } else if !write_verbatim(state, reply) {
-            return write_array(state, resp3, reply, depth);
+            out.reply
+                .big_number(&one_line(text_at(state, -1).unwrap_or_default()));
+        } else if !write_verbatim(state, out.reply) {
+            return write_array(state, out, depth);
         }
         ffi::lua_pop(state, 1);
     }
@@ -659,8 +699,13 @@ unsafe fn write_verbatim(state: *mut lua_State, reply: &mut Reply<'_>) -> bool {
             *part = text_at(state, -1).unwrap_or_default();
             ffi::lua_pop(state, 1);
         }
-        let [text, format] = parts.map(String::from_utf8_lossy);
-        reply.verbatim(&format, &text);
+        let [text, format] = parts;
+        // Three letters, whatever is given.
+        let mut letters = [b' '; 3];
+        for (letter, given) in letters.iter_mut().zip(until_nul(format)) {
+            *letter = *given;
+        }
+        reply.verbatim_bytes(letters, text);
     }
     true
 }
@@ -686,7 +731,7 @@ unsafe fn count_pairs(state: *mut lua_State) -> usize {
 ///
 /// # Safety
 /// As for [`write_table`].
-unsafe fn write_array(state: *mut lua_State, resp3: bool, reply: &mut Reply<'_>, depth: usize) {
+unsafe fn write_array(state: *mut lua_State, out: &mut Out<'_, '_>, depth: usize) {
     // SAFETY: by the contract.
     unsafe {
         let mut len = 0;
@@ -699,12 +744,35 @@ unsafe fn write_array(state: *mut lua_State, resp3: bool, reply: &mut Reply<'_>,
             }
             len += 1;
         }
-        reply.array(len);
+        out.reply.array(len);
         for i in 1..=len {
             ffi::lua_rawgeti(state, -1, i as ffi::lua_Integer);
-            write_value(state, resp3, reply, depth + 1);
+            write_value(state, out, depth + 1);
         }
     }
+}
+
+impl Out<'_, '_> {
+    /// Writes an error. Whether it is counted where errors are counted already: it is what a
+    /// command has answered.
+    fn error(&mut self, error: &WireError, is_counted: bool) {
+        self.reply.error(error);
+        if let Some(run) = &mut *self.current.run.borrow_mut() {
+            run.note_error_reply(error, is_counted);
+        }
+    }
+}
+
+/// An error as Redis writes a script's: as a text of C, without the ends of lines behind it.
+fn error_line(text: &[u8]) -> WireError {
+    let text = until_nul(text);
+    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let len = text.iter().rposition(|byte| !is_end(byte));
+    WireError::from_bytes(text[..len.map_or(0, |last| last + 1)].to_vec())
+}
+
+fn until_nul(text: &[u8]) -> &[u8] {
+    &text[..memchr::memchr(0, text).unwrap_or(text.len())]
 }
 
 /// A text for a reply that has one line.
@@ -732,8 +800,8 @@ pub(super) fn parser(lua: &Lua) -> Result<Function> {
     }
     // SAFETY: the closure captures nothing.
     unsafe {
-        lua.exec_raw((false, names(lua)?), |state| {
-            ffi::lua_pushcclosure(state, parse, CURRENT - 2);
+        lua.exec_raw(names(lua)?, |state| {
+            ffi::lua_pushcclosure(state, parse, RAISES - 1);
         })
     }
 }

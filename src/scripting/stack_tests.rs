@@ -65,7 +65,7 @@ fn results_become_replies() {
             "*2 :1 *2 $1 a *0 ",
         ),
         ("return {ok = 'a\\r\\nb'}", "+a  b ", "+a  b "),
-        ("return {err = '-X y'}", "-X y ", "-X y "),
+        ("return {err = '-X y'}", "--X y ", "--X y "),
         ("return {double = 1.5}", "$3 1.5 ", ",1.5 "),
         (
             "return {map = {a = {1}}}",

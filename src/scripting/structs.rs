@@ -1,6 +1,6 @@
 //! The library `struct`: values packed into bytes by a format.
 
-use super::api::library_error;
+use super::api::{bad_argument, library_error, number_at, text_at};
 use mlua::{Lua, MultiValue, Result, Table, Value};
 
 /// Makes the library.
@@ -122,11 +122,14 @@ impl<'a> Format<'a> {
                 b'!' => {
                     let align = self.number()?.unwrap_or(8);
                     if align == 0 || !align.is_power_of_two() {
-                        return Err(library_error(self.lua, "alignment is not a power of 2"));
+                        let text = format!("alignment {align} is not a power of 2");
+                        return Err(library_error(self.lua, text));
                     }
                     self.align = align;
                     continue;
                 }
+                // `size` takes what it does not know for nothing.
+                _ if self.function == "size" => continue,
                 other => {
                     let text = format!(
                         "bad argument #1 to '{}' (invalid format option '{}')",
@@ -156,41 +159,33 @@ impl<'a> Format<'a> {
     }
 }
 
-fn text(lua: &Lua, args: &MultiValue, at: usize, function: &str) -> Result<Vec<u8>> {
-    match args.get(at) {
-        Some(Value::String(text)) => Ok(text.as_bytes().to_vec()),
-        Some(Value::Integer(n)) => Ok(n.to_string().into_bytes()),
-        Some(Value::Number(n)) => Ok(crate::number::format_g(*n, 14).into_bytes()),
-        other => {
-            let got = other.map_or("no value", Value::type_name);
-            let at = at + 1;
-            let text = format!("bad argument #{at} to '{function}' (string expected, got {got})");
-            Err(library_error(lua, text))
-        }
+/// An argument of `pack`, for which what is missing is nil.
+fn packed<T>(
+    lua: &Lua,
+    args: &MultiValue,
+    at: usize,
+    read: fn(&Lua, &MultiValue, usize, &str) -> Result<T>,
+) -> Result<T> {
+    if at < args.len() {
+        return read(lua, args, at, "pack");
     }
+    let mut args = args.clone();
+    args.push_back(Value::Nil);
+    read(lua, &args, at, "pack")
 }
 
-fn number(lua: &Lua, args: &MultiValue, at: usize, function: &str) -> Result<f64> {
-    match args.get(at) {
-        Some(Value::Integer(n)) => Ok(*n as f64),
-        Some(Value::Number(n)) => Ok(*n),
-        other => {
-            if let Some(Value::String(text)) = other
-                && let Ok(text) = std::str::from_utf8(&text.as_bytes())
-                && let Ok(n) = text.trim().parse()
-            {
-                return Ok(n);
-            }
-            let got = other.map_or("no value", Value::type_name);
-            let at = at + 1;
-            let text = format!("bad argument #{at} to '{function}' (number expected, got {got})");
-            Err(library_error(lua, text))
-        }
+/// A number as C turns it into 64 bits.
+fn bits(n: f64) -> u64 {
+    const END: f64 = 18_446_744_073_709_551_616.0;
+    match n {
+        n if n < 0.0 => n as i64 as u64,
+        n if n < END => n as u64,
+        _ => 0,
     }
 }
 
 fn pack(lua: &Lua, args: MultiValue) -> Result<Value> {
-    let format = text(lua, &args, 0, "pack")?;
+    let format = text_at(lua, &args, 0, "pack")?;
     let mut format = Format::new(lua, "pack", &format);
     let (mut out, mut arg) = (Vec::new(), 1);
     while let Some(item) = format.next()? {
@@ -201,11 +196,9 @@ fn pack(lua: &Lua, args: MultiValue) -> Result<Value> {
                 continue;
             }
             Item::Int { size, .. } => {
-                let n = number(lua, &args, arg, "pack")?;
-                let value = if n < 0.0 { n as i64 as u64 } else { n as u64 };
-                let fill = if n < 0.0 { 0xff } else { 0 };
-                let mut bytes = value.to_le_bytes().to_vec();
-                bytes.resize(size.max(8), fill);
+                let n = packed(lua, &args, arg, number_at)?;
+                let mut bytes = bits(n).to_le_bytes().to_vec();
+                bytes.resize(size.max(8), 0);
                 bytes.truncate(size);
                 if !format.little {
                     bytes.reverse();
@@ -213,7 +206,7 @@ fn pack(lua: &Lua, args: MultiValue) -> Result<Value> {
                 out.extend_from_slice(&bytes);
             }
             Item::Float => {
-                let n = number(lua, &args, arg, "pack")? as f32;
+                let n = packed(lua, &args, arg, number_at)? as f32;
                 let bytes = if format.little {
                     n.to_le_bytes()
                 } else {
@@ -222,7 +215,7 @@ fn pack(lua: &Lua, args: MultiValue) -> Result<Value> {
                 out.extend_from_slice(&bytes);
             }
             Item::Double => {
-                let n = number(lua, &args, arg, "pack")?;
+                let n = packed(lua, &args, arg, number_at)?;
                 let bytes = if format.little {
                     n.to_le_bytes()
                 } else {
@@ -231,14 +224,14 @@ fn pack(lua: &Lua, args: MultiValue) -> Result<Value> {
                 out.extend_from_slice(&bytes);
             }
             Item::Zero => {
-                out.extend_from_slice(&text(lua, &args, arg, "pack")?);
+                out.extend_from_slice(&packed(lua, &args, arg, text_at)?);
                 out.push(0);
             }
             Item::Chars(size) => {
-                let value = text(lua, &args, arg, "pack")?;
+                let value = packed(lua, &args, arg, text_at)?;
                 let size = if size == 0 { value.len() } else { size };
                 let Some(part) = value.get(..size) else {
-                    return Err(library_error(lua, "string too short"));
+                    return Err(bad_argument(lua, arg + 1, "pack", "string too short"));
                 };
                 out.extend_from_slice(part);
             }
@@ -249,16 +242,22 @@ fn pack(lua: &Lua, args: MultiValue) -> Result<Value> {
 }
 
 fn unpack(lua: &Lua, args: MultiValue) -> Result<MultiValue> {
-    let format = text(lua, &args, 0, "unpack")?;
-    let data = text(lua, &args, 1, "unpack")?;
+    let format = text_at(lua, &args, 0, "unpack")?;
+    let data = text_at(lua, &args, 1, "unpack")?;
     let start = match args.get(2) {
         None | Some(Value::Nil) => 1.0,
-        Some(_) => number(lua, &args, 2, "unpack")?,
+        Some(_) => number_at(lua, &args, 2, "unpack")?.trunc(),
     };
-    if start < 1.0 {
-        return Err(library_error(lua, "offset must be 1 or greater"));
+    if start == 0.0 {
+        let what = "offset must be 1 or greater";
+        return Err(bad_argument(lua, 2, "unpack", what));
     }
-    let mut at = start as usize - 1;
+    // What is negative lies behind every end.
+    let mut at = if start < 0.0 {
+        usize::MAX
+    } else {
+        start as usize - 1
+    };
     let mut format = Format::new(lua, "unpack", &format);
     let mut values: Vec<Value> = Vec::new();
     let short = || library_error(lua, "bad argument #2 to 'unpack' (data string too short)");
@@ -277,13 +276,19 @@ fn unpack(lua: &Lua, args: MultiValue) -> Result<MultiValue> {
                 at += end + 1;
                 continue;
             }
-            Item::Chars(0) => match values.pop() {
-                Some(Value::Number(n)) if n >= 0.0 => n as usize,
-                Some(Value::Integer(n)) if n >= 0 => n as usize,
-                _ => {
+            Item::Chars(0) => {
+                let size = values
+                    .pop()
+                    .map_or(Ok(None), |size| lua.coerce_number(size))?;
+                let Some(size) = size else {
                     return Err(library_error(lua, "format 'c0' needs a previous size"));
+                };
+                if size < 0.0 {
+                    usize::MAX
+                } else {
+                    size as usize
                 }
-            },
+            }
             Item::Chars(size) => size,
         };
         let bytes = rest.get(..size).ok_or_else(short)?;
@@ -336,7 +341,7 @@ fn read_int(bytes: &[u8], signed: bool, little: bool) -> f64 {
 }
 
 fn size(lua: &Lua, args: MultiValue) -> Result<f64> {
-    let format = text(lua, &args, 0, "size")?;
+    let format = text_at(lua, &args, 0, "size")?;
     let mut format = Format::new(lua, "size", &format);
     let mut total: usize = 0;
     while let Some(item) = format.next()? {
@@ -347,10 +352,12 @@ fn size(lua: &Lua, args: MultiValue) -> Result<f64> {
             Item::Float => 4,
             Item::Double => 8,
             Item::Zero => {
-                return Err(library_error(lua, "variable-size format in 'size'"));
+                let what = "option 's' has no fixed size";
+                return Err(bad_argument(lua, 0, "size", what));
             }
             Item::Chars(0) => {
-                return Err(library_error(lua, "variable-length format in 'size'"));
+                let what = "option 'c0' has no fixed size";
+                return Err(bad_argument(lua, 0, "size", what));
             }
             Item::Chars(size) => size,
         });

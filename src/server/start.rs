@@ -12,6 +12,7 @@ use crate::net::{self, Incoming, WorkerHandle};
 use crate::rdb::Target;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -46,6 +47,7 @@ pub enum StartError {
 /// When it cannot start.
 pub fn run(config: ConfigHandle) -> Result<(), StartError> {
     let server = Server::new(config);
+    log_panics();
     let current = server.config.current();
     let sockets = listen(&current)?;
     let _pid_file = PidFile::write(&current)?;
@@ -58,7 +60,8 @@ pub fn run(config: ConfigHandle) -> Result<(), StartError> {
             .name(format!("worker-{index}"))
             .stack_size(WORKER_STACK)
             .spawn(move || {
-                if let Err(error) = net::run_worker(server, index, handle, queue) {
+                let run = || net::run_worker(server, index, handle, queue);
+                if let Err(error) = or_abort(run) {
                     tracing::error!(%error, worker = index, "a worker could not start");
                     server.stop("a worker could not start");
                 }
@@ -77,6 +80,31 @@ pub fn run(config: ConfigHandle) -> Result<(), StartError> {
         })?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, serve(server, sockets))
+}
+
+/// Has panics logged where everything else is.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("?");
+        tracing::error!(thread, "a fault of the server's own: {panic}");
+    }));
+}
+
+/// Runs what a thread is there for, and ends the process if that panics: the clients of a
+/// worker that is no more would wait for ever, while those of the others find the server well.
+/// Whoever supervises it starts it again, and what was acknowledged is in its file and on its
+/// replicas.
+fn or_abort<R>(run: impl FnOnce() -> R) -> R {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(result) => result,
+        Err(_) => {
+            let thread = std::thread::current();
+            let thread = thread.name().unwrap_or("?");
+            tracing::error!(thread, "the thread has died, and the process ends with it");
+            std::process::abort();
+        }
+    }
 }
 
 enum Socket {
@@ -381,5 +409,31 @@ impl Server {
             replica && stale && !config.replica_serve_stale_data,
         );
         super::logging::set_replica(replica);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::or_abort;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    const CHILD: &str = "LOCKSTEP_TEST_PANICS";
+
+    /// A worker that had panicked left a server that answered some of its clients.
+    #[test]
+    fn a_thread_that_panics_ends_the_process() {
+        if std::env::var_os(CHILD).is_some() {
+            let _ = std::thread::spawn(|| or_abort(|| panic!("on purpose"))).join();
+            return;
+        }
+        let mut child = Command::new(std::env::current_exe().expect("a path"));
+        child.args([
+            "--exact",
+            "server::start::tests::a_thread_that_panics_ends_the_process",
+        ]);
+        let output = child.env(CHILD, "1").output().expect("a process");
+        assert_eq!(output.status.signal(), Some(nix::libc::SIGABRT));
+        assert_eq!(or_abort(|| 5), 5);
     }
 }

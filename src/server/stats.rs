@@ -38,6 +38,8 @@ pub struct Stats {
     pub evicted_clients: AtomicU64,
     /// Large values freed in the background.
     pub lazy_freed: AtomicU64,
+    /// Scripts that were evaluated and have been forgotten for others.
+    pub evicted_scripts: AtomicU64,
     /// In Unix seconds.
     pub peak_memory_at: AtomicI64,
     pub error_replies: AtomicU64,
@@ -161,6 +163,7 @@ impl Stats {
             &self.lazy_freed,
             &self.error_replies,
             &self.protocol_errors,
+            &self.evicted_scripts,
             &self.full_syncs,
             &self.partial_syncs,
             &self.refused_partial_syncs,

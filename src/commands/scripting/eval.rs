@@ -3,8 +3,9 @@
 use crate::execute::SessionContext;
 use crate::number::parse_i64;
 use crate::protocol::{Args, Reply, WireError, errors};
-use crate::scripting::{Call, Program, Script, evaluate, parse_sha};
+use crate::scripting::{Call, Program, Script, check, evaluate, parse_sha};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// `EVAL script numkeys [key ...] [arg ...]`
 pub(super) fn eval(
@@ -50,12 +51,19 @@ fn by_text(
 ) -> Result<(), WireError> {
     ctx.show(args);
     let keys = count_keys(args)?;
-    let script = ctx.server.scripts.keep(args.at(1))?;
-    let result = run(ctx, Arc::clone(&script), args, keys, read_only, reply);
-    if result.as_ref().is_err_and(is_compile_error) {
-        ctx.server.scripts.forget(&script);
-    }
-    result
+    let scripts = &ctx.server.scripts;
+    let script = match scripts.of_text(args.at(1)) {
+        Some(script) => script,
+        None => {
+            let script = Arc::new(Script::new(args.at(1))?);
+            check(ctx.server, &script)?;
+            let forgotten = scripts.keep_evaluated(&script);
+            let counter = &ctx.server.stats.evicted_scripts;
+            counter.fetch_add(forgotten, Ordering::Relaxed);
+            script
+        }
+    };
+    run(ctx, script, args, keys, read_only, reply)
 }
 
 fn by_sha(
@@ -69,7 +77,7 @@ fn by_sha(
     // has the wrong length.
     let sha = parse_sha(args.at(1)).ok_or(NO_SCRIPT)?;
     let keys = count_keys(args)?;
-    let script = ctx.server.scripts.get(&sha).ok_or(NO_SCRIPT)?;
+    let script = ctx.server.scripts.used(&sha).ok_or(NO_SCRIPT)?;
     run(ctx, script, args, keys, read_only, reply)
 }
 
@@ -100,11 +108,6 @@ fn run(
         read_only,
     };
     evaluate(ctx, &call, reply)
-}
-
-/// Whether the script is none: it is not kept.
-pub(super) fn is_compile_error(error: &WireError) -> bool {
-    error.bytes().starts_with(b"ERR Error compiling script")
 }
 
 const NO_SCRIPT: WireError = WireError::fixed("NOSCRIPT No matching script. Please use EVAL.");

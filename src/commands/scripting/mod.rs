@@ -7,6 +7,9 @@ mod script;
 
 use super::handler::{Handler, Scope};
 use super::spec::{Acl, CommandSpec, Flags, Group, KeySpec};
+use crate::protocol::Args;
+use crate::scripting::{ScriptFlags, Shebang, parse_sha};
+use crate::server::Server;
 
 const SCRIPTING: CommandSpec = CommandSpec {
     group: Group::Scripting,
@@ -16,6 +19,43 @@ const SCRIPTING: CommandSpec = CommandSpec {
 /// The keys of a script: a count, and that many after it.
 const fn script_keys(flags: &'static str) -> KeySpec {
     KeySpec::counted(2, flags)
+}
+
+/// The flags of a call of one of these commands, whose arity is right: what a script or function
+/// says of itself takes the place of what is supposed of all.
+pub fn flags_of_call(server: &Server, spec: &CommandSpec, args: Args<'_>) -> Flags {
+    let scripts = &server.scripts;
+    let shebang = match spec.name {
+        "fcall" | "fcall_ro" => server.keyspace.functions.find(args.at(1)).map(|found| {
+            let (library, index) = found;
+            let flags = library.functions.get(index).map_or(0, |info| info.flags);
+            let flags = ScriptFlags::from_bits_truncate(flags);
+            Shebang {
+                declared: true,
+                flags,
+            }
+        }),
+        "eval" | "eval_ro" => Shebang::of_script(args.at(1)).ok(),
+        _ => parse_sha(args.at(1)).and_then(|sha| Some(scripts.get(&sha)?.shebang)),
+    };
+    match shebang {
+        Some(Shebang {
+            declared: true,
+            flags,
+        }) => {
+            let supposed = Flags::STALE | Flags::DENYOOM | Flags::WRITE | Flags::MAY_REPLICATE;
+            let writes = !flags.contains(ScriptFlags::NO_WRITES);
+            let mut all = spec.flags.difference(supposed);
+            all.set(Flags::WRITE, writes);
+            all.set(
+                Flags::DENYOOM,
+                writes && !flags.contains(ScriptFlags::ALLOW_OOM),
+            );
+            all.set(Flags::STALE, flags.contains(ScriptFlags::ALLOW_STALE));
+            all
+        }
+        _ => spec.flags,
+    }
 }
 
 /// The commands of this family.

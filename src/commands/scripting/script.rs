@@ -2,7 +2,8 @@
 
 use crate::execute::SessionContext;
 use crate::protocol::{Args, Reply, WireError};
-use crate::scripting::{Kind, check, parse_sha};
+use crate::scripting::{Kind, Script, check, parse_sha};
+use std::sync::Arc;
 
 /// `SCRIPT LOAD script`
 pub(super) fn load(
@@ -10,11 +11,16 @@ pub(super) fn load(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    let script = ctx.server.scripts.keep(args.at(2))?;
-    if let Err(error) = check(ctx.server, &script) {
-        ctx.server.scripts.forget(&script);
-        return Err(error);
-    }
+    let scripts = &ctx.server.scripts;
+    let script = match scripts.of_text(args.at(2)) {
+        Some(script) => script,
+        None => {
+            let script = Arc::new(Script::new(args.at(2))?);
+            check(ctx.server, &script)?;
+            script
+        }
+    };
+    scripts.keep_loaded(&script);
     reply.bulk_str(&script.hex());
     Ok(())
 }
