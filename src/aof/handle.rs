@@ -366,8 +366,9 @@ impl Aof {
         }
     }
 
-    /// The data was replaced by a full copy: the files are made anew.
-    pub fn after_full_sync(&self, server: &'static Server) {
+    /// The data is not what the files say (it was replaced by a full copy, say): they are made
+    /// anew.
+    pub fn make_anew(&self, server: &'static Server) {
         if server.config.current().appendonly {
             self.rewrite(server, true);
         }

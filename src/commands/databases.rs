@@ -2,7 +2,7 @@
 
 use super::handler::{Handler, Scope};
 use super::spec::{Acl, CommandSpec, Flags, Group};
-use crate::execute::{Effect, ReadContext, WriteContext};
+use crate::execute::{Effect, Flushed, ReadContext, WriteContext};
 use crate::keyspace::DbIndex;
 use crate::number::parse_i64;
 use crate::protocol::{Args, Reply, WireError, errors};
@@ -84,7 +84,7 @@ fn flushdb(
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
     let db = ctx.db();
-    flush(ctx, args, reply, |shard_db| shard_db == db)
+    flush(ctx, args, reply, Flushed::Database, |at| at == db)
 }
 
 fn flushall(
@@ -92,7 +92,7 @@ fn flushall(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    flush(ctx, args, reply, |_| true)
+    flush(ctx, args, reply, Flushed::All, |_| true)
 }
 
 /// Empties the databases that are `chosen`. The keys are freed by another thread whether
@@ -102,6 +102,7 @@ fn flush(
     ctx: &mut WriteContext<'_>,
     args: Args<'_>,
     reply: &mut Reply<'_>,
+    what: Flushed,
     chosen: impl Fn(DbIndex) -> bool,
 ) -> Result<Effect, WireError> {
     let known = args.len() == 1 || args.is(1, "async") || args.is(1, "sync");
@@ -114,7 +115,7 @@ fn flush(
     if !freed.is_empty() {
         ctx.free_later(freed);
     }
-    ctx.note_flush();
+    ctx.note_flush(what);
     reply.ok();
     Ok(Effect::AsReceived)
 }

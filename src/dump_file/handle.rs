@@ -2,6 +2,7 @@
 
 use super::save;
 use crate::execute::Gates;
+use crate::keyspace::Locked;
 use crate::server::Server;
 use crate::time::{self, Duration, Instant};
 use parking_lot::Mutex;
@@ -12,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct DumpFile {
     state: Mutex<State>,
     cancelled: AtomicBool,
+    /// Held while a file is put in its place, so that one that was given up is not the last.
+    placing: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -79,7 +82,8 @@ impl DumpFile {
         let spawned = std::thread::Builder::new()
             .name("bgsave".into())
             .spawn(move || {
-                let result = save::save(server, &server.dump_file.cancelled);
+                let file = &server.dump_file;
+                let result = save::save(server, &file.cancelled, &file.placing);
                 server.dump_file.ended(server, run, result);
             });
         if let Err(error) = spawned {
@@ -146,6 +150,30 @@ impl DumpFile {
         if due {
             tracing::info!(changes, "saving");
             self.start(server);
+        }
+    }
+
+    /// All databases were emptied, and are locked: where there are save points the file says so
+    /// before the client hears of it, as in Redis. Otherwise what it held would come back with
+    /// the next start. A save that runs holds what is gone.
+    pub fn after_flush(&self, server: &Server, locked: &Locked<'_>) {
+        if server.config.current().save.is_empty() || server.gates.has(Gates::LOADING) {
+            return;
+        }
+        let placing = self.placing.lock();
+        self.cancelled.store(true, Ordering::Relaxed);
+        let saved = save::save_locked(server, locked);
+        drop(placing);
+        match saved {
+            Ok(()) => {
+                let mut state = self.state.lock();
+                let status = &mut state.status;
+                status.last_failed = false;
+                status.last_save = time::unix_seconds();
+                status.saves += 1;
+                status.saved_changes = server.stats.changes.load(Ordering::Relaxed);
+            }
+            Err(error) => tracing::error!(%error, "saving after all keys were deleted"),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::server::{COMPATIBLE_VERSION, Server};
 use crate::snapshot::{self, Chunks, Form, Pace, RdbForm};
 use crate::time;
 use nix::unistd::Pid;
+use parking_lot::Mutex;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -65,7 +66,12 @@ pub fn form(server: &Server, aof_base: bool) -> RdbForm {
 }
 
 /// Makes the file anew; gives the number of changes that it holds.
-pub(super) fn save(server: &'static Server, cancelled: &AtomicBool) -> Result<u64, SaveError> {
+/// It takes the place of the old one under the lock `placing`, unless it is `cancelled` by then.
+pub(super) fn save(
+    server: &'static Server,
+    cancelled: &AtomicBool,
+    placing: &Mutex<()>,
+) -> Result<u64, SaveError> {
     snapshot::step_back();
     let config = server.config.current();
     let path = config.dir.join(&config.dbfilename);
@@ -83,8 +89,13 @@ pub(super) fn save(server: &'static Server, cancelled: &AtomicBool) -> Result<u6
         Pace::Behind,
         |_| server.stats.changes.load(Ordering::Relaxed),
     ));
-    let written = write(&temporary, chunks, cancelled)
-        .and_then(|()| put_in_place(&temporary, &path).map_err(SaveError::Failed));
+    let written = write(&temporary, chunks, cancelled).and_then(|()| {
+        let _placing = placing.lock();
+        match cancelled.load(Ordering::Relaxed) {
+            true => Err(SaveError::Cancelled),
+            false => put_in_place(&temporary, &path).map_err(SaveError::Failed),
+        }
+    });
     if written.is_err() {
         // It may not even exist.
         let _ = std::fs::remove_file(&temporary);
@@ -138,7 +149,7 @@ fn maker_of(name: &str) -> Option<Pid> {
     let middle = name.strip_prefix("temp-")?.strip_suffix(".rdb")?;
     let pid = match middle.strip_prefix("repl-") {
         Some(rest) => rest.split_once('-')?.0,
-        None => middle,
+        None => middle.strip_prefix("locked-").unwrap_or(middle),
     };
     // 0 and less are no processes.
     let pid = pid.parse().ok().filter(|pid| *pid > 0)?;
@@ -157,14 +168,16 @@ fn put_in_place(temporary: &Path, path: &Path) -> Result<(), String> {
     renamed.map_err(|error| format!("putting {} in place: {error}", path.display()))
 }
 
-/// Makes the file anew from everything, all of it locked (`DEBUG RELOAD`).
+/// Makes the file anew from everything, all of it locked (`DEBUG RELOAD`, `FLUSHALL`).
 ///
 /// # Errors
 /// What went wrong; the old file is then as it was.
 pub fn save_locked(server: &Server, locked: &Locked<'_>) -> Result<(), String> {
     let config = server.config.current();
     let path = config.dir.join(&config.dbfilename);
-    let temporary = config.dir.join(format!("temp-{}.rdb", std::process::id()));
+    // A save may be running beside this.
+    let name = format!("temp-locked-{}.rdb", std::process::id());
+    let temporary = config.dir.join(name);
     let libraries = server.keyspace.functions.get();
     let bytes = encode(locked, &libraries, &form(server, false));
     let written = File::create(&temporary).and_then(|mut file| {
@@ -213,6 +226,7 @@ mod tests {
         let maker = |name| maker_of(name).map(Pid::as_raw);
         assert_eq!(maker("temp-123.rdb"), Some(123));
         assert_eq!(maker("temp-repl-45-6.rdb"), Some(45));
+        assert_eq!(maker("temp-locked-7.rdb"), Some(7));
         for other in [
             "dump.rdb",
             "temp-x.rdb",

@@ -32,6 +32,13 @@ pub struct Applier {
     settings_version: u64,
     /// Whether something since it was last asked told of fields that expire.
     field_expiry: bool,
+    /// Whether a command that fails is skipped, as in Redis: the data here was changed by others
+    /// than the primary, so that it may have to fail.
+    skips: bool,
+    /// Which commands of the unit were skipped, counted from 0.
+    skipped: Vec<usize>,
+    /// Commands skipped in all.
+    skipped_total: u64,
     /// Commands applied.
     pub applied: u64,
 }
@@ -65,6 +72,9 @@ impl Applier {
             follows: false,
             settings_version: 0,
             field_expiry: false,
+            skips: false,
+            skipped: Vec::new(),
+            skipped_total: 0,
             applied: 0,
         }
     }
@@ -124,6 +134,30 @@ impl Applier {
         std::mem::take(&mut self.field_expiry)
     }
 
+    /// Says whether commands that fail are skipped from here on.
+    pub fn skip_what_fails(&mut self, skips: bool) {
+        self.skips = skips;
+    }
+
+    /// Which commands of the last unit were skipped: 0 is the first of a transaction, or the
+    /// only one.
+    pub fn take_skipped(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.skipped)
+    }
+
+    fn skip(&mut self, place: usize, error: &ApplyError) {
+        self.skipped.push(place);
+        self.skipped_total += 1;
+        // Not each one: there may be one for every command that follows.
+        if self.skipped_total.is_power_of_two() {
+            tracing::warn!(
+                %error,
+                skipped = self.skipped_total,
+                "a command of the primary fails on what was changed here, and is skipped"
+            );
+        }
+    }
+
     /// The database that the stream has selected.
     pub fn db(&self) -> DbIndex {
         self.db
@@ -132,6 +166,11 @@ impl Applier {
     /// Whether a transaction has begun and not ended.
     pub fn in_transaction(&self) -> bool {
         self.queue.is_some()
+    }
+
+    /// How many commands of a transaction are queued.
+    pub fn queued(&self) -> usize {
+        self.queue.as_ref().map_or(0, Vec::len)
     }
 
     /// Applies one command. `hash` is that of its only key, where that has been looked at ahead.
@@ -167,7 +206,11 @@ impl Applier {
         };
         let result = self.run(spec, self.db, args, &mut locked);
         self.serve_and_unlock(locked);
-        result
+        match result {
+            Err(error) if self.skips => self.skip(0, &error),
+            other => other?,
+        }
+        Ok(())
     }
 
     fn select(&mut self, args: Args<'_>) -> Result<(), ApplyError> {
@@ -192,11 +235,13 @@ impl Applier {
         let mut locked = Locked::several(&self.server.keyspace, &mut places);
         for (done, ((db, args), spec)) in queue.iter().zip(specs).enumerate() {
             self.scratch.hashes.clear();
-            let result = self.run(spec, *db, args.view(), &mut locked);
-            result.map_err(|error| ApplyError {
-                half_done: done > 0,
-                ..error
-            })?;
+            match self.run(spec, *db, args.view(), &mut locked) {
+                Err(error) if self.skips => self.skip(done, &error),
+                other => other.map_err(|error| ApplyError {
+                    half_done: done > 0,
+                    ..error
+                })?,
+            }
         }
         self.serve_and_unlock(locked);
         Ok(())

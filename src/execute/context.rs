@@ -398,7 +398,7 @@ pub struct WriteContext<'a> {
     /// What it waits for.
     pub(super) blocks: &'a mut Option<Box<BlockSpec>>,
     /// Set when a database is emptied.
-    pub(super) flushed: &'a mut bool,
+    pub(super) flushed: &'a mut super::notify::Flushed,
 }
 
 /// Something large that is freed outside the locks, on a thread of its own.

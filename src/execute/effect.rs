@@ -113,7 +113,7 @@ impl EffectBuf {
     }
 
     /// Appends the effect to the log and forgets it; gives the offset after it, or `None` when
-    /// there is nothing.
+    /// there is nothing. Where the log takes no effects the offset is that of its end.
     pub fn append_to(&mut self, log: &WriteLog) -> Option<u64> {
         let fields_expire = self.fields_expire;
         let (first, bytes, last) = self.finish()?;
@@ -121,7 +121,7 @@ impl EffectBuf {
             true => log.append_with_field_expiry(first, bytes),
             false => log.append(first, bytes),
         };
-        if first != last {
+        if first != last && !log.is_following() {
             log.forget_selected();
         }
         self.clear();

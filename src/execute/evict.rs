@@ -2,7 +2,7 @@
 
 use super::context::{Origin, Settings};
 use super::events::KeyEvent;
-use super::run::{Frame, Scratch, commit, may_expire, serve_and_unlock};
+use super::run::{Frame, Scratch, commit, may_evict, serve_and_unlock};
 use crate::config::NotifyClass;
 use crate::keyspace::{DbIndex, Locked, shard_of};
 use crate::server::Server;
@@ -20,8 +20,7 @@ pub fn evict(
     let hash = crate::hash::hash(key);
     let index = shard_of(hash);
     let mut locked = Locked::one(&server.keyspace, db, index);
-    // What keeps a node from deleting expired keys keeps it from evicting too.
-    if !may_expire(server) {
+    if !may_evict(server) {
         return None;
     }
     let shard = locked.shard_mut(db, index);

@@ -4,6 +4,7 @@
 use super::context::{Origin, Settings, WriteContext};
 use super::effect::{Effect, EffectBuf};
 use super::hash_cache::HashCache;
+use super::notify::Flushed;
 use super::run;
 use crate::commands::handler::Handler;
 use crate::commands::table;
@@ -127,7 +128,7 @@ impl Fixture {
             events: &mut Vec::new(),
             may_block: false,
             blocks: &mut None,
-            flushed: &mut false,
+            flushed: &mut Flushed::Nothing,
         };
         match handler(&mut context, args, &mut reply) {
             Ok(Effect::AsReceived) => effects.request(db, args),

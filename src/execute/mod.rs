@@ -42,6 +42,7 @@ pub use events::KeyEvent;
 pub use evict::evict;
 pub use hash_cache::HashCache;
 pub use look_ahead::LookAhead;
+pub use notify::Flushed;
 pub use populate::add_strings;
 pub use run::{Done, Scratch, expire_due};
 pub use script::{Reach, ScriptRules, ScriptRun, mentions_other_databases};

@@ -61,10 +61,23 @@ impl WriteContext<'_> {
         self.notify_replaced(db, key, old, new);
     }
 
-    /// Notes that a database was emptied: no key is what clients may have cached.
-    pub fn note_flush(&mut self) {
-        *self.flushed = true;
+    /// Notes that a database was emptied, or all of them: no key is what clients may have
+    /// cached.
+    pub fn note_flush(&mut self, flushed: Flushed) {
+        *self.flushed = flushed.max(*self.flushed);
     }
+}
+
+/// What a command has emptied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flushed {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// A database.
+    Database,
+    /// All databases.
+    All,
 }
 
 impl ReadContext<'_> {

@@ -6,6 +6,7 @@ use super::dispatch::Gates;
 use super::effect::{Effect, EffectBuf};
 use super::events::{self, KeyEvent};
 use super::hash_cache::HashCache;
+use super::notify::Flushed;
 use crate::commands;
 use crate::commands::handler::{Handler, ReadFn, Scope, WriteFn};
 use crate::commands::key_positions;
@@ -27,7 +28,7 @@ pub struct Scratch {
     /// Keyspace events of the command.
     pub(super) events: RefCell<Vec<KeyEvent>>,
     /// Whether the command has emptied a database.
-    pub(super) flushed: bool,
+    pub(super) flushed: Flushed,
     pub(super) places: Vec<(DbIndex, usize)>,
     /// What the command waits for.
     pub(super) blocks: Option<Box<BlockSpec>>,
@@ -91,15 +92,28 @@ pub(super) struct Frame<'a> {
 /// first and then takes every lock once, so nobody who asks later misses it.
 #[inline]
 pub(super) fn may_expire(server: &Server) -> bool {
-    const HIDDEN_ONLY: u32 = Gates::REPLICA
-        | Gates::NO_REPLICAS
-        | Gates::TOO_FEW_REPLICAS
-        | Gates::LOADING
-        | Gates::PAUSED
-        | Gates::PAUSED_WRITES
-        | Gates::FILE_ERROR;
     server.gates.load() & HIDDEN_ONLY == 0
 }
+
+/// Whether this node may take keys away because memory is full: what keeps it from deleting
+/// expired keys keeps it from that too, but a replica may be told to look after its memory
+/// itself. Its log does not hear of that.
+pub(super) fn may_evict(server: &Server) -> bool {
+    match server.gates.load() & HIDDEN_ONLY {
+        0 => true,
+        Gates::REPLICA => !server.config.current().replica_ignore_maxmemory,
+        _ => false,
+    }
+}
+
+/// Conditions under which this node does not delete on its own.
+const HIDDEN_ONLY: u32 = Gates::REPLICA
+    | Gates::NO_REPLICAS
+    | Gates::TOO_FEW_REPLICAS
+    | Gates::LOADING
+    | Gates::PAUSED
+    | Gates::PAUSED_WRITES
+    | Gates::FILE_ERROR;
 
 /// What a data command leaves for its reply.
 #[derive(Clone, Copy, Debug, Default)]
@@ -359,11 +373,14 @@ pub(super) fn tell(
     // A flush that nobody cared for must not be told later.
     let flushed = std::mem::take(&mut scratch.flushed);
     if frame.server.gates.has(Gates::TRACKING) {
-        if flushed {
+        if flushed > Flushed::Nothing {
             let outbox = &mut scratch.outbox;
             frame.server.tracking.flushed(frame.server, outbox);
         }
         events::invalidate(frame.server, locked, scratch);
+    }
+    if flushed == Flushed::All {
+        frame.server.dump_file.after_flush(frame.server, locked);
     }
     if !scratch.events.get_mut().is_empty() {
         let shown = if offset > 0 { offset } else { newest(locked) };

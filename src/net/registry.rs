@@ -117,15 +117,38 @@ pub struct Names {
     pub lib_ver: Vec<u8>,
 }
 
+/// Where a connection leads.
+pub struct LinkAddress {
+    /// The peer's address.
+    pub peer: String,
+    /// The local address.
+    pub local: String,
+    /// The file descriptor's number.
+    pub fd: i32,
+    /// Whether it is a Unix socket.
+    pub unix: bool,
+}
+
 impl ClientInfo {
     /// Of a client that has just connected.
     pub fn new(id: u64, stream: &Stream, worker: usize) -> Self {
+        let address = LinkAddress {
+            peer: stream.peer(),
+            local: stream.local(),
+            fd: stream.fd(),
+            unix: matches!(stream, Stream::Unix(_)),
+        };
+        Self::of_link(id, address, worker)
+    }
+
+    /// Of a connection that this server has made, or of any other.
+    pub fn of_link(id: u64, address: LinkAddress, worker: usize) -> Self {
         let now = time::unix_ms();
         ClientInfo {
             id,
-            addr: stream.peer(),
-            laddr: stream.local(),
-            fd: stream.fd(),
+            addr: address.peer,
+            laddr: address.local,
+            fd: address.fd,
             worker,
             created_ms: now,
             active_ms: now.into(),
@@ -149,7 +172,7 @@ impl ClientInfo {
             no_evict: false.into(),
             no_touch: false.into(),
             redirects: false.into(),
-            unix: matches!(stream, Stream::Unix(_)),
+            unix: address.unix,
             killed: false.into(),
             unblock: 0.into(),
             waiter: Mutex::default(),

@@ -63,7 +63,7 @@ pub(super) async fn take_copy(
     if result.is_ok() {
         // Replicas of this node must take a copy as well.
         close_links(server);
-        server.aof.after_full_sync(server);
+        server.aof.make_anew(server);
         tracing::info!(offset, "full resync with the primary done");
     }
     if server.gates.has(Gates::TRACKING) {
@@ -151,13 +151,15 @@ fn install(
     if !server.replication.is_current(announced.generation) {
         drop((locked, stream));
         // The old history goes on here, and the files with it.
-        server.aof.after_full_sync(server);
+        server.aof.make_anew(server);
         return Err(LinkError::RoleChanged);
     }
     keyspace.make_all();
     for (index, (db, shard)) in locked.shards_mut().enumerate() {
         let fresh = keyspace.database(db).shard(index % SHARDS);
         let old = shard.take_keys(&mut fresh.lock());
+        // An offset of the old history says nothing about the new one.
+        shard.last_write = 0;
         server.free_later(Box::new(old));
     }
     let libraries = keyspace.functions.get();

@@ -7,7 +7,7 @@
 //! 3. The link to the target asks with `PSYNC <replid> <offset> FAILOVER`. The target becomes
 //!    a primary then and goes on with the stream under a new replication id.
 //! 4. The writes that were held back are refused with `-READONLY`: by then the new primary
-//!    takes them.
+//!    takes them. If it does not answer, new ones are refused after a moment.
 //!
 //! What must stay true: no write is executed here between the end that the target has
 //! acknowledged and the change of role (but with `FORCE`, which says so). If the target
@@ -99,6 +99,11 @@ impl Failover {
     fn is_waiting(&self, run: u64) -> bool {
         let state = self.0.lock();
         state.run == run && state.phase == Phase::WaitingForSync
+    }
+
+    fn is_in_progress(&self, run: u64) -> bool {
+        let state = self.0.lock();
+        state.run == run && state.phase == Phase::InProgress
     }
 
     /// Ends the failover that runs; what it was doing.
@@ -276,8 +281,20 @@ fn switch(server: &'static Server, target: Upstream, go: impl FnOnce() -> bool) 
     let switched = hand_over(server, &target, go);
     if switched {
         note_primary(server, Some(&target));
+        tokio::task::spawn_local(refuse_if_overdue(server));
     }
     switched
+}
+
+/// A target that answers does so at once: then nobody is refused before it is the primary. One
+/// that does not may be gone, and clients are not to hang on that.
+async fn refuse_if_overdue(server: &'static Server) {
+    let failover = &server.replication.failover;
+    let run = failover.0.lock().run;
+    tokio::time::sleep(OVERDUE).await;
+    if failover.is_in_progress(run) {
+        server.pause.is_overdue(server);
+    }
 }
 
 /// The replica that can take over now: it has everything, and nobody waits for a commit.
@@ -333,6 +350,8 @@ fn let_writes_go_on(server: &Server) {
     server.pause.release(server, Hold::HandOver);
 }
 
+/// How long writes wait for a target that was asked to take over.
+const OVERDUE: Duration = Duration::from_millis(250);
 /// How often to look at what the replicas have.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 

@@ -11,7 +11,8 @@
 //! `send_copy` gives it a full copy of a snapshot that several may share (`shared_copy`);
 //! `replica` follows a primary; `handshake` is the dialogue that it begins with, `copy` and
 //! `copy_file` take the full copy that may come then; `failover` hands the role of a primary
-//! over; `standing` is what a replica knows of the in-sync set.
+//! over; `standing` is what a replica knows of the in-sync set, `upstream_client`
+//! shows the link to the primary among the clients.
 //!
 //! What must stay true: a replica's log holds the primary's bytes unchanged, so that offsets
 //! agree along a chain; a replica acknowledges only whole units (commands, transactions).
@@ -27,6 +28,7 @@ mod send_copy;
 mod shared_copy;
 mod standing;
 mod state;
+mod upstream_client;
 
 pub use failover::{
     FAILING_OVER, Failover, NO_STREAM, Phase, Plan, abort, begin, note_primary, take_over,

@@ -7,6 +7,7 @@ use super::copy::{Announced, take_copy};
 use super::failover;
 use super::handshake::{Dialogue, HandshakeError, Introduction, Offer};
 use super::state::{Upstream, UpstreamState};
+use super::upstream_client::UpstreamClient;
 use crate::commit::Event;
 use crate::execute::{Applier, ApplyError, Gates, LookAhead, call_off_all};
 use crate::keyspace::{Cause, DbIndex, Locked};
@@ -39,6 +40,9 @@ pub enum LinkError {
     /// The full copy was declined.
     #[error("{0}")]
     Declined(String),
+    /// `CLIENT KILL`.
+    #[error("the link was ended by a client")]
+    Killed,
     /// The role changed.
     #[error("the role of this node has changed")]
     RoleChanged,
@@ -56,7 +60,10 @@ pub fn become_replica(server: &'static Server, host: &str, port: u16) -> bool {
     set_gates(server);
     // Whoever passed the gates before has finished once every lock was taken. Nobody will make
     // a key ready here any more for those who wait to write.
-    call_off_all(&Locked::everything(&server.keyspace), Cause::RoleChanged);
+    let locked = Locked::everything(&server.keyspace);
+    server.log.follow();
+    call_off_all(&locked, Cause::RoleChanged);
+    drop(locked);
     drop(server.pubsub.publishing());
     begin_to_follow(server, upstream, generation, false);
     true
@@ -77,6 +84,7 @@ pub(super) fn hand_over(
     server.pause.hold(server, Hold::HandedOver);
     let generation = server.replication.demote(target.clone());
     set_gates(server);
+    server.log.follow();
     drop(publishing);
     call_off_all(&locked, Cause::RoleChanged);
     drop(locked);
@@ -97,8 +105,8 @@ fn set_gates(server: &Server) {
 fn begin_to_follow(server: &'static Server, upstream: Upstream, generation: u64, ask: bool) {
     server.wake_ack_waiters();
     server.authority().tell(Event::Role(false));
-    // Replicas of this node resynchronise with the history that it takes over.
-    close_links(server);
+    // Replicas of this node stay: what they have is what is here, and they are sent away when
+    // another history takes its place.
     tracing::info!(host = %upstream.host, port = upstream.port, "following a primary");
     match server.workers().first() {
         Some(worker) => worker.run(Box::new(move |_| {
@@ -114,9 +122,13 @@ pub fn become_primary(server: &'static Server) -> bool {
     // write slips between the two histories.
     let stream = server.replication.stream_lock();
     let locked = Locked::everything(&server.keyspace);
-    if !server.replication.promote(server.log.end()) {
+    // A history that others could continue does not tell of what clients wrote here meanwhile.
+    let diverged = server.log.is_diverged();
+    let shared = (!diverged).then(|| server.log.end());
+    if !server.replication.promote(shared) {
         return false;
     }
+    server.log.lead();
     server.log.start_recording();
     server.log.forget_selected();
     drop(locked);
@@ -127,6 +139,10 @@ pub fn become_primary(server: &'static Server) -> bool {
     server.refresh_role_gates();
     close_links(server);
     server.aof.identity_changed(server);
+    if diverged {
+        // Commands may follow that build on what the files do not hold.
+        server.aof.make_anew(server);
+    }
     tracing::info!(
         replid = %server.replication.replid(),
         offset = server.log.end(),
@@ -159,10 +175,12 @@ async fn follow(server: &'static Server, upstream: Upstream, generation: u64, as
     while server.replication.is_current(generation) {
         let state = |state| server.replication.set_upstream_state(generation, state);
         state(UpstreamState::Connect);
+        server.replication.note_attempt(generation);
         let ended = tokio::select! {
             ended = run_link(server, &upstream, generation, &mut consent) => ended,
             () = until_superseded(server, generation) => Err(LinkError::RoleChanged),
         };
+        state(UpstreamState::Connect);
         if let Err(error) = ended
             && server.replication.is_current(generation)
         {
@@ -410,9 +428,14 @@ struct Follower {
     parsed: usize,
     /// Ranges of the buffer that do not belong in the append-only file.
     stream_only: Vec<(usize, usize)>,
+    /// Where the commands of the transaction that is being received are.
+    queued: Vec<(usize, usize)>,
     asked: bool,
     acked: (u64, u64),
     heard: Instant,
+    listed: UpstreamClient,
+    /// The name of the command that came last.
+    last_name: Vec<u8>,
 }
 
 impl Follower {
@@ -424,6 +447,8 @@ impl Follower {
         db: DbIndex,
     ) -> Self {
         Follower {
+            listed: UpstreamClient::new(server, &dialogue.stream),
+            last_name: Vec::new(),
             server,
             dialogue,
             timeout,
@@ -433,6 +458,7 @@ impl Follower {
             reader: RequestReader::default(),
             parsed: 0,
             stream_only: Vec::new(),
+            queued: Vec::new(),
             asked: true,
             acked: (0, 0),
             heard: Instant::now(),
@@ -449,12 +475,14 @@ impl Follower {
             self.acknowledge().await?;
             tokio::select! {
                 biased;
+                () = self.listed.killed() => return Err(LinkError::Killed),
                 read = self.dialogue.stream.read(&mut space) => {
                     let n = read?;
                     if n == 0 {
                         return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
                     }
                     self.heard = Instant::now();
+                    self.listed.heard(n);
                     self.server.note_from_primary(n);
                     self.dialogue.buffer.extend_from_slice(&space[..n]);
                     self.server.scripts.none_running().await;
@@ -484,9 +512,10 @@ impl Follower {
             return Err(LinkError::RoleChanged);
         }
         self.applier.begin_batch();
+        self.applier.skip_what_fails(may_disagree(self.server));
         self.ahead.forget();
         let (mut unit_end, mut unit_db) = (0, self.applier.db());
-        let mut failed = None;
+        let (mut failed, mut commands) = (None, 0);
         loop {
             let rest = &self.dialogue.buffer[self.parsed..];
             match self.reader.parse(rest, &limits) {
@@ -495,6 +524,9 @@ impl Follower {
                 Ok(Parsed::Request(n)) => {
                     let args = self.reader.args(rest);
                     let name = &args[0];
+                    commands += 1;
+                    self.last_name.clear();
+                    self.last_name.extend_from_slice(name);
                     if name.eq_ignore_ascii_case(b"ping") {
                         let standing = &self.server.replication.standing;
                         standing.take(args, &self.server.run_id);
@@ -508,11 +540,14 @@ impl Follower {
                         }
                         let (buffer, db) = (&self.dialogue.buffer, self.applier.db());
                         let hash = self.ahead.hash(buffer, self.parsed, &limits, db);
+                        let queued = self.applier.queued();
                         if let Err(error) = self.applier.apply(args, hash) {
                             // What came before it is done, and must not be done again.
                             failed = Some(error);
                             break;
                         }
+                        let queued = self.applier.queued() > queued;
+                        self.note_applied((self.parsed, self.parsed + n), queued);
                     }
                     self.parsed += n;
                 }
@@ -528,7 +563,22 @@ impl Follower {
             self.server.log.set_selected(unit_db);
         }
         self.applier.end_batch();
+        self.listed.applied(commands, &self.last_name, unit_db);
         failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// What was skipped stays out of the file, in which it would fail again.
+    fn note_applied(&mut self, range: (usize, usize), queued: bool) {
+        if queued {
+            self.queued.push(range);
+        } else if !self.applier.in_transaction() {
+            for place in self.applier.take_skipped() {
+                let range = self.queued.get(place).copied().unwrap_or(range);
+                self.stream_only.push(range);
+                self.stream_only.sort_unstable();
+            }
+            self.queued.clear();
+        }
     }
 
     /// Appends the first bytes of the buffer, which are whole units, to the log.
@@ -548,7 +598,7 @@ impl Follower {
         log.notify();
         self.dialogue.buffer.drain(..unit_end);
         self.parsed -= unit_end;
-        for (from, to) in &mut self.stream_only {
+        for (from, to) in self.stream_only.iter_mut().chain(&mut self.queued) {
             *from -= unit_end;
             *to -= unit_end;
         }
@@ -573,8 +623,18 @@ impl Follower {
             applied.len(),
             fsynced.len()
         );
+        self.listed.said(request.len());
         self.dialogue.stream.write_all(request.as_bytes()).await
     }
+}
+
+/// Whether what is here may be other than what the primary has: clients write here, or this
+/// node evicts by itself. Then commands of the primary may fail, and are skipped as in Redis.
+fn may_disagree(server: &Server) -> bool {
+    let config = server.config.current();
+    let tells = config.propagation_error_behavior != "ignore";
+    let changes = !config.replica_read_only || !config.replica_ignore_maxmemory;
+    !tells && (changes || server.log.is_diverged())
 }
 
 /// Whether a command only carries a message to subscribers: those never go into a file.

@@ -5,7 +5,7 @@ use super::latency::AckLatency;
 use super::shared_copy::Sharing;
 use super::standing::Standing;
 use crate::commit::AckLevel;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -116,6 +116,41 @@ struct Identity {
     generation: u64,
     /// Why the primary's last offer was refused.
     refusal: Option<String>,
+    link: LinkHistory,
+}
+
+/// What has become of the link to the primary since this node was told to follow it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LinkHistory {
+    /// Since when it is up.
+    pub up_since: Option<Instant>,
+    /// Since when it is down, if it ever was up.
+    pub down_since: Option<Instant>,
+    /// How long it was down before, after it first was up.
+    pub down_before: Duration,
+    /// Attempts to connect and synchronise since it was last up, the one that led there among
+    /// them.
+    pub attempts: u64,
+    /// All attempts.
+    pub attempts_in_all: u64,
+}
+
+impl LinkHistory {
+    fn changes(&mut self, from: UpstreamState, to: UpstreamState) {
+        let (was_up, is_up) = (
+            from == UpstreamState::Connected,
+            to == UpstreamState::Connected,
+        );
+        if was_up && !is_up {
+            self.up_since = None;
+            self.down_since = Some(Instant::now());
+            self.attempts = 0;
+        } else if is_up && !was_up {
+            self.up_since = Some(Instant::now());
+            let down = self.down_since.take().map(|since| since.elapsed());
+            self.down_before += down.unwrap_or_default();
+        }
+    }
 }
 
 /// See the module's documentation.
@@ -152,6 +187,7 @@ impl Replication {
                 upstream_heard: Instant::now(),
                 generation: 0,
                 refusal: None,
+                link: LinkHistory::default(),
             }),
             links: Mutex::new(Vec::new()),
             had_links: AtomicBool::new(false),
@@ -228,9 +264,9 @@ impl Replication {
         true
     }
 
-    /// Becomes a primary whose history ends at `offset`: a new id, the old as the second.
-    /// False if it is one already.
-    pub fn promote(&self, offset: u64) -> bool {
+    /// Becomes a primary: a new id, with the old as the second if the history up to `shared` is
+    /// the old primary's. False if it is one already.
+    pub fn promote(&self, shared: Option<u64>) -> bool {
         let mut identity = self.identity.lock();
         if identity.role == Role::Primary {
             return false;
@@ -242,7 +278,7 @@ impl Replication {
         self.files_waited_for.store(0, Ordering::SeqCst);
         self.asked_up_to.store(0, Ordering::SeqCst);
         let old = std::mem::replace(&mut identity.replid, crate::random::hex40());
-        identity.previous = Some((old, offset));
+        identity.previous = shared.map(|offset| (old, offset));
         identity.refusal = None;
         drop(identity);
         self.changed.notify_waiters();
@@ -261,6 +297,7 @@ impl Replication {
         identity.upstream_state = UpstreamState::Connect;
         identity.upstream_heard = Instant::now();
         identity.refusal = None;
+        identity.link = LinkHistory::default();
         let generation = identity.generation;
         drop(identity);
         self.changed.notify_waiters();
@@ -293,9 +330,25 @@ impl Replication {
     pub fn set_upstream_state(&self, generation: u64, state: UpstreamState) {
         let mut identity = self.identity.lock();
         if identity.generation == generation {
+            let before = identity.upstream_state;
+            identity.link.changes(before, state);
             identity.upstream_state = state;
             identity.upstream_heard = Instant::now();
         }
+    }
+
+    /// Notes that the primary is about to be connected to.
+    pub fn note_attempt(&self, generation: u64) {
+        let mut identity = self.identity.lock();
+        if identity.generation == generation {
+            identity.link.attempts += 1;
+            identity.link.attempts_in_all += 1;
+        }
+    }
+
+    /// What has become of the link to the primary so far.
+    pub fn link_history(&self) -> LinkHistory {
+        self.identity.lock().link
     }
 
     /// Notes that the primary was heard of.

@@ -31,6 +31,9 @@ struct State {
     /// Grows with every change, so that a timer of an older pause ends nothing.
     generation: u64,
     holds: Vec<Hold>,
+    /// The role was given away and the new primary does not answer: writes that come now are
+    /// refused, since nobody knows for how long they would wait.
+    overdue: bool,
 }
 
 impl Pause {
@@ -93,6 +96,15 @@ impl Pause {
         if !state.holds.contains(&why) {
             state.holds.push(why);
         }
+        state.overdue = false;
+        state.publish(server);
+    }
+
+    /// Says that whoever took the role over does not answer: who comes now is told that this
+    /// node is a replica, as in Redis. Who waits already goes on waiting.
+    pub fn is_overdue(&self, server: &Server) {
+        let mut state = self.0.lock();
+        state.overdue = true;
         state.publish(server);
     }
 
@@ -110,7 +122,11 @@ impl State {
     fn publish(&self, server: &Server) {
         let asked = self.until.is_some();
         server.gates.set(Gates::PAUSED, asked && self.all);
-        let moves = |hold: &Hold| matches!(hold, Hold::HandedOver | Hold::TakeOver);
+        let moves = |hold: &Hold| match hold {
+            Hold::HandedOver => !self.overdue,
+            Hold::TakeOver => true,
+            Hold::Shutdown | Hold::HandOver => false,
+        };
         let role_moves = self.holds.iter().any(moves);
         // Never on without the pause, also for who looks in between.
         if !role_moves {

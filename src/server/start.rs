@@ -281,6 +281,8 @@ impl Drop for PidFile {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// Never looked at: a terminal that is closed must not end the server.
+    _hangup: Signal,
 }
 
 impl Signals {
@@ -288,6 +290,7 @@ impl Signals {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _hangup: signal(SignalKind::hangup())?,
         })
     }
 

@@ -12,6 +12,10 @@ pub struct WriteLog {
     inner: Mutex<Inner>,
     end: AtomicU64,
     recording: AtomicBool,
+    /// Whether the bytes are a primary's: see [`WriteLog::follow`].
+    following: AtomicBool,
+    /// Whether the data here is no longer what the log says: see [`WriteLog::is_diverged`].
+    diverged: AtomicBool,
     /// The end of the newest effect that tells of fields of hashes that expire.
     field_expiry: AtomicU64,
     consumers: RwLock<Vec<Arc<Consumer>>>,
@@ -76,6 +80,8 @@ impl WriteLog {
             }),
             end: AtomicU64::new(offset),
             recording: AtomicBool::new(false),
+            following: AtomicBool::new(false),
+            diverged: AtomicBool::new(false),
             field_expiry: AtomicU64::new(0),
             consumers: RwLock::new(Vec::new()),
         }
@@ -99,6 +105,41 @@ impl WriteLog {
         self.recording.store(true, Ordering::Release);
     }
 
+    /// From here on the log takes nothing but what a primary sends: what clients write on a
+    /// writable replica changes the data and has no offset, since the bytes at an offset are the
+    /// same on every node. The caller holds the locks of all shards.
+    pub fn follow(&self) {
+        self.following.store(true, Ordering::SeqCst);
+    }
+
+    /// From here on the log takes this node's own effects. The caller holds the locks of all
+    /// shards. Whether the data differs from what the log says.
+    pub fn lead(&self) -> bool {
+        self.following.store(false, Ordering::SeqCst);
+        self.diverged.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether the log is a primary's.
+    #[inline]
+    pub fn is_following(&self) -> bool {
+        self.following.load(Ordering::SeqCst)
+    }
+
+    /// Whether something was written here, while a primary was followed, that is not in the log.
+    pub fn is_diverged(&self) -> bool {
+        self.diverged.load(Ordering::SeqCst)
+    }
+
+    /// Whether an effect of this node goes into the log.
+    #[inline]
+    fn takes_effects(&self) -> bool {
+        if self.is_following() {
+            self.diverged.store(true, Ordering::SeqCst);
+            return false;
+        }
+        self.is_recording()
+    }
+
     /// Appends one effect (a command, or several as one transaction) that was executed in
     /// `db`, and gives the offset after it. The caller holds the locks of the keys touched.
     #[inline]
@@ -113,7 +154,7 @@ impl WriteLog {
 
     #[inline]
     fn append_effect<const FIELD_EXPIRY: bool>(&self, db: DbIndex, effect: &[u8]) -> u64 {
-        if !self.is_recording() {
+        if !self.takes_effects() {
             return self.end();
         }
         let mut inner = self.inner.lock();
@@ -143,7 +184,7 @@ impl WriteLog {
 
     /// Appends bytes that belong to the replication stream alone: pings and messages.
     pub fn append_stream_only(&self, bytes: &[u8]) -> u64 {
-        if !self.is_recording() {
+        if !self.is_recording() || self.is_following() {
             return self.end();
         }
         let mut inner = self.inner.lock();
@@ -196,6 +237,7 @@ impl WriteLog {
         inner.kept_from = offset;
         inner.selected = None;
         self.field_expiry.store(0, Ordering::SeqCst);
+        self.diverged.store(false, Ordering::SeqCst);
         for consumer in self.consumers.read().iter() {
             consumer.at.store(offset, Ordering::SeqCst);
         }
@@ -434,6 +476,22 @@ mod tests {
         let read = log.read(0, usize::MAX).expect("kept");
         assert_eq!(read.stream_only, [(before, after)]);
         assert!(read.parts.concat().ends_with(b"apingb"));
+    }
+
+    #[test]
+    fn a_log_that_follows_takes_nothing_of_its_own() {
+        let log = WriteLog::new(7, 1 << 20);
+        log.start_recording();
+        log.follow();
+        assert_eq!(log.append_stream_only(b"ping"), 7);
+        assert!(!log.is_diverged());
+        assert_eq!(log.append(DbIndex(0), b"local"), 7);
+        assert!(log.is_diverged());
+        assert_eq!(log.append_received(b"theirs", &[]), 13);
+        assert_eq!(all(&log, 7), b"theirs");
+        assert!(log.lead(), "it has diverged");
+        assert!(!log.is_diverged());
+        assert!(log.append(DbIndex(0), b"own") > 13);
     }
 
     #[test]

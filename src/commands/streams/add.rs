@@ -21,7 +21,7 @@ pub(super) fn xadd(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    let options = TrimOptions::read(args, true, ctx.settings())?;
+    let options = TrimOptions::read(args, true, ctx.settings(), ctx.origin())?;
     let pairs: SmallVec<[&[u8]; 16]> = args.from(options.id_at + 1).collect();
     if pairs.is_empty() || pairs.len() % 2 == 1 {
         return Err(errors::wrong_arity("xadd"));
@@ -174,7 +174,7 @@ pub(super) fn xtrim(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Effect, WireError> {
-    let options = TrimOptions::read(args, false, ctx.settings())?;
+    let options = TrimOptions::read(args, false, ctx.settings(), ctx.origin())?;
     let key = args.at(1);
     let (Some(found), Some(trim)) = (ctx.find(key), options.trim) else {
         reply.int(0);

@@ -167,7 +167,10 @@ pub(super) fn xclaim(
     let mut claims = Claims::default();
     let (mut taken, mut moved, mut last_id) = (Vec::new(), false, StreamId::MIN);
     for id in &options.ids {
-        let exists = stream.contains(*id) || from_log && options.force;
+        // A rewritten file says what is pending, also of entries that are gone. A primary's
+        // claim has a LASTID, and takes such an entry off the list, as it was there.
+        let is_state = from_log && options.force && options.last_id.is_none();
+        let exists = stream.contains(*id) || is_state;
         let Some(group) = stream.group_mut(group) else {
             continue;
         };

@@ -1,7 +1,7 @@
 //! Options that several stream commands have: trimming, and blocks of identities.
 
 use super::{ids, texts};
-use crate::execute::Settings;
+use crate::execute::{Origin, Settings};
 use crate::number;
 use crate::protocol::{Args, WireError, errors};
 use crate::values::stream::{NodeLimits, Refs, StreamId, Threshold, Trim};
@@ -40,7 +40,15 @@ pub(super) struct TrimOptions {
 
 impl TrimOptions {
     /// Reads them from argument 2 on; for XADD up to something that is an identity.
-    pub fn read(args: Args<'_>, adds: bool, settings: &Settings) -> Result<Self, WireError> {
+    ///
+    /// Redis tells its replicas and its file of approximate trimming as exact trimming that
+    /// takes what was taken, and leaves the LIMIT there: in the log it means nothing.
+    pub fn read(
+        args: Args<'_>,
+        adds: bool,
+        settings: &Settings,
+        origin: Origin,
+    ) -> Result<Self, WireError> {
         let mut this = TrimOptions::default();
         let (mut threshold, mut approximate) = (None, false);
         let (mut limit, mut refs_given) = (None, None);
@@ -94,7 +102,7 @@ impl TrimOptions {
                 None => Err(errors::SYNTAX),
             };
         };
-        if limit.is_some() && !approximate {
+        if limit.is_some() && !approximate && origin == Origin::Client {
             return Err(texts::LIMIT_EXACT);
         }
         this.trim = Some(Trim {

@@ -49,8 +49,8 @@ fn upstream_fields(server: &Server, upstream: &Upstream, text: &mut Text) {
     text.flag("master_sync_in_progress", state == UpstreamState::Sync);
     text.field("slave_read_repl_offset", offset);
     text.field("slave_repl_offset", offset);
+    link_fields(server, up, text);
     if !up {
-        text.field("master_link_down_since_seconds", silent_seconds);
         text.field("master_link_state", state.name());
     }
     if let Some(why) = server.replication.refusal() {
@@ -61,6 +61,25 @@ fn upstream_fields(server: &Server, upstream: &Upstream, text: &mut Text) {
     text.field("replica_in_sync", server.replication.standing.name());
     text.flag("slave_read_only", config.replica_read_only);
     text.flag("replica_announced", config.replica_announced);
+}
+
+/// How the link to the primary has fared. What comes during a full copy is never put aside.
+fn link_fields(server: &Server, up: bool, text: &mut Text) {
+    let link = server.replication.link_history();
+    text.field("replica_full_sync_buffer_size", 0);
+    text.field("replica_full_sync_buffer_peak", 0);
+    text.field("master_current_sync_attempts", link.attempts);
+    text.field("master_total_sync_attempts", link.attempts_in_all);
+    let down = link.down_since.map(|since| since.elapsed());
+    if up {
+        let since = link.up_since.map_or(0, |since| since.elapsed().as_secs());
+        text.field("master_link_up_since_seconds", since);
+    } else {
+        let since = down.map_or(-1, |down| down.as_secs() as i64);
+        text.field("master_link_down_since_seconds", since);
+    }
+    let all = link.down_before + down.unwrap_or_default();
+    text.field("total_disconnect_time_sec", all.as_secs());
 }
 
 fn replica_line(link: &ReplicaLink, member: Option<&MemberView>) -> String {
