@@ -205,7 +205,7 @@ impl<'a> ReadContext<'a> {
         }
     }
 
-    /// The entry at `key` without any trace (`OBJECT`).
+    /// The entry at `key` without any trace (`MEMORY USAGE`).
     pub fn peek(&self, key: &[u8]) -> Option<EntryRef<'a>> {
         self.find(key)
             .map(|(shard, slot)| self.locked.shard(self.db, shard).entry(slot))
@@ -214,12 +214,7 @@ impl<'a> ReadContext<'a> {
     /// The entry at `key`, counted as a hit or a miss but not noted as used (`EXISTS`,
     /// `TTL`, `TYPE`).
     pub fn look(&self, key: &[u8]) -> Option<EntryRef<'a>> {
-        let entry = self.peek(key);
-        let (hits, misses) = self.hits.get();
-        self.hits.set(match entry {
-            Some(_) => (hits + 1, misses),
-            None => (hits, misses + 1),
-        });
+        let entry = self.peek_counted(key);
         if entry.is_none() {
             self.notify_miss(key);
         }
