@@ -160,15 +160,18 @@ fn perform(
     }
     if client.transaction.is_open() && !runs_inside_transaction(spec) {
         client.transaction.queue(command, args);
+        client.info.executed_more(-1);
         reply.simple("QUEUED");
         return (Done::default(), After::Continue);
     }
     if batch.server.gates.load() & (Gates::PAUSED | Gates::PAUSED_WRITES) != 0
         && must_pause(batch.server, client, spec)
     {
+        client.info.executed_more(-1);
         return (Done::default(), After::Block(super::BlockOn::Pause));
     }
     if !batch.aside && runs_scripts(spec, client) {
+        client.info.executed_more(-1);
         return (Done::default(), After::Block(super::BlockOn::Aside));
     }
     batch.clock.begins(command);
@@ -177,6 +180,7 @@ fn perform(
         Handler::Read(handler) => {
             let locked = run::lock(batch.server, spec, args, client.db, batch.scratch);
             let Some(mut locked) = locked else {
+                batch.clock.counts().comes_again(command);
                 let busy = batch.server.scripts.busy_error();
                 return refuse(batch, client, Some(command), &busy, reply);
             };
@@ -201,6 +205,7 @@ fn perform(
         Handler::Write(handler) => {
             let locked = run::lock(batch.server, spec, args, client.db, batch.scratch);
             let Some(mut locked) = locked else {
+                batch.clock.counts().comes_again(command);
                 let busy = batch.server.scripts.busy_error();
                 return refuse(batch, client, Some(command), &busy, reply);
             };
@@ -225,9 +230,18 @@ fn perform(
             (result, done, after)
         }
         Handler::Session(handler) => {
+            let counts = batch.clock.counts();
+            let before = counts.executed();
             let mut context = SessionContext::new(batch, client, command);
             let result = handler(&mut context, args, reply);
             let (done, after) = context.into_outcome();
+            if comes_again(&after) {
+                counts.comes_again(command);
+            }
+            let more = counts.executed() as i64 - before as i64;
+            if more != 0 {
+                client.info.executed_more(more);
+            }
             (result, done, after)
         }
         Handler::Container => (
@@ -557,6 +571,7 @@ fn refuse(
     reply: &mut Reply<'_>,
 ) -> (Done, After) {
     client.transaction.poison();
+    client.info.executed_more(-1);
     batch.server.stats.count_error(error);
     if let Some(command) = command {
         batch.clock.counts().rejected(command);

@@ -58,12 +58,15 @@ pub struct ClientInfo {
     pub output_bytes: AtomicUsize,
     /// Bytes of its output while some of it waits for commitment; 0 otherwise.
     pub held_bytes: AtomicUsize,
-    /// Bytes received and sent, and commands executed.
+    /// Bytes received.
     pub bytes_in: AtomicU64,
     /// Bytes sent.
     pub bytes_out: AtomicU64,
-    /// Commands executed.
+    /// Requests taken.
     pub commands: AtomicU64,
+    /// How many more commands were executed than requests were taken: a refused or queued
+    /// request executes nothing, `EXEC` and scripts execute several.
+    pub more_commands: AtomicI64,
     /// The protocol version.
     pub resp: AtomicU32,
     /// Whether it is blocked.
@@ -141,6 +144,7 @@ impl ClientInfo {
             bytes_in: 0.into(),
             bytes_out: 0.into(),
             commands: 0.into(),
+            more_commands: 0.into(),
             resp: 2.into(),
             blocked: false.into(),
             paused: false.into(),
@@ -174,6 +178,20 @@ impl ClientInfo {
             3 => ClientKind::PubSub,
             _ => ClientKind::Normal,
         }
+    }
+
+    /// Commands executed.
+    pub fn executed(&self) -> u64 {
+        let requests = self.commands.load(Ordering::Relaxed);
+        requests.saturating_add_signed(self.more_commands.load(Ordering::Relaxed))
+    }
+
+    /// Notes that other than one command was executed for a request. Only for the client's own
+    /// connection.
+    pub fn executed_more(&self, commands: i64) {
+        let before = self.more_commands.load(Ordering::Relaxed);
+        self.more_commands
+            .store(before + commands, Ordering::Relaxed);
     }
 
     /// Bytes that it occupies, buffers included.

@@ -2,6 +2,7 @@
 
 use super::command_stats::CommandStats;
 use super::rates::Rates;
+use crate::commands::table::Command;
 use crate::protocol::WireError;
 use crate::time;
 use parking_lot::Mutex;
@@ -137,9 +138,9 @@ impl Stats {
         self.rejected_connections.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Sets the counters back to zero, as `CONFIG RESETSTAT` does. The count of changes
-    /// stays: it belongs to persistence.
-    pub fn reset(&self) {
+    /// Sets the counters back to zero, as `CONFIG RESETSTAT` does, which is what `running` is. The
+    /// count of changes stays: it belongs to persistence.
+    pub fn reset(&self, running: &Command) {
         for counter in [
             &self.connections,
             &self.rejected_connections,
@@ -167,7 +168,7 @@ impl Stats {
         ] {
             counter.store(0, Ordering::Relaxed);
         }
-        self.command_stats.reset();
+        self.command_stats.reset(Some(running));
         let memory = crate::allocator::stats().allocated as u64;
         self.peak_memory.store(memory, Ordering::Relaxed);
         self.peak_memory_at

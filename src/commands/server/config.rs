@@ -94,7 +94,7 @@ pub(super) fn resetstat(
     _args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    context.server.stats.reset();
+    context.server.stats.reset(context.command());
     context.server.evictor.reset_exceeded();
     reply.ok();
     Ok(())

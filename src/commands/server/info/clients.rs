@@ -21,7 +21,8 @@ pub(super) fn clients(context: &SessionContext<'_>, text: &mut Text) {
     text.field("client_recent_max_input_buffer", input);
     let output = most(&|c| c.output_bytes.load(Relaxed));
     text.field("client_recent_max_output_buffer", output);
-    text.field("blocked_clients", count(&|c| c.blocked.load(Relaxed)));
+    let blocked = count(&|c| c.blocked.load(Relaxed) || c.paused.load(Relaxed));
+    text.field("blocked_clients", blocked);
     text.field("tracking_clients", server.tracking.clients());
     text.field("pubsub_clients", count(&|c| c.kind() == ClientKind::PubSub));
     text.field("watching_clients", count(&|c| c.watch.load(Relaxed) > 0));
