@@ -176,6 +176,7 @@ fn perform(
     }
     batch.clock.begins(command);
     let start = reply.position();
+    let mut slow_from_us = batch.settings.slow_from_us;
     let (result, done, after) = match spec.handler {
         Handler::Read(handler) => {
             let locked = run::lock(batch.server, spec, args, client.db, batch.scratch);
@@ -242,6 +243,10 @@ fn perform(
             if more != 0 {
                 client.info.executed_more(more);
             }
+            if spec.flags.contains(Flags::ADMIN) {
+                // CONFIG SET may just have asked for everything, itself included.
+                slow_from_us = batch.server.settings().slow_from_us;
+            }
             (result, done, after)
         }
         Handler::Container => (
@@ -263,12 +268,9 @@ fn perform(
     if done.wrote {
         client.last_write = done.offset;
     }
-    if batch
-        .clock
-        .times_alone(command, args, batch.settings.slow_from_us)
-    {
+    if batch.clock.times_alone(command, args, slow_from_us) {
         let took = batch.clock.ends();
-        if is_slow(took, batch.settings) {
+        if is_slow(took, slow_from_us) {
             observe::note_slow(batch.server, client, command, args, took);
         }
     }
@@ -335,9 +337,9 @@ fn note_large(
 
 /// Whether somebody wants to know of a command that took so long.
 #[inline]
-pub(super) fn is_slow(took: Duration, settings: &Settings) -> bool {
+pub(super) fn is_slow(took: Duration, slow_from_us: Option<u64>) -> bool {
     let took_us = took.as_micros() as u64;
-    settings.slow_from_us.is_some_and(|from| took_us >= from)
+    slow_from_us.is_some_and(|from| took_us >= from)
 }
 
 /// Appends a write's effect while its locks are held.
@@ -572,6 +574,10 @@ fn refuse(
 ) -> (Done, After) {
     client.transaction.poison();
     client.info.executed_more(-1);
+    if let Some(tracking) = &mut client.tracking {
+        // What CLIENT CACHING said was said of this command.
+        tracking.caching &= client.transaction.is_open();
+    }
     batch.server.stats.count_error(error);
     if let Some(command) = command {
         batch.clock.counts().rejected(command);

@@ -50,6 +50,8 @@ pub struct ClientInfo {
     pub watch: AtomicUsize,
     /// Bytes of queued commands.
     pub multi_bytes: AtomicUsize,
+    /// Bytes by which what it watches, listens to and tracks is known.
+    pub followed_bytes: [AtomicUsize; 3],
     /// The last command's place in the command table, plus 1; 0 for none.
     pub last_command: AtomicU32,
     /// Bytes in its query buffer.
@@ -120,7 +122,24 @@ pub struct Names {
     pub lib_ver: Vec<u8>,
 }
 
+/// What a client keeps memory for beside its buffers: places in [`ClientInfo::followed_bytes`].
+#[derive(Clone, Copy, Debug)]
+#[repr(usize)]
+pub enum Followed {
+    /// Watched keys.
+    Keys = 0,
+    /// Channels and patterns.
+    Topics = 1,
+    /// Prefixes of keys (`CLIENT TRACKING … BCAST`).
+    Prefixes = 2,
+}
+
 impl ClientInfo {
+    /// Notes how many bytes what the client follows takes.
+    pub fn note_followed(&self, what: Followed, bytes: usize) {
+        self.followed_bytes[what as usize].store(bytes, Ordering::Relaxed);
+    }
+
     /// Of a client that has just connected.
     pub fn new(id: u64, stream: &Stream, worker: usize) -> Self {
         let now = time::unix_ms();
@@ -137,6 +156,7 @@ impl ClientInfo {
             multi: (-1).into(),
             watch: 0.into(),
             multi_bytes: 0.into(),
+            followed_bytes: Default::default(),
             last_command: 0.into(),
             query_bytes: 0.into(),
             output_bytes: 0.into(),
@@ -201,6 +221,11 @@ impl ClientInfo {
             + self.output_bytes.load(Ordering::Relaxed)
             + self.multi_bytes.load(Ordering::Relaxed)
             + self.mailbox.bytes()
+            + self
+                .followed_bytes
+                .iter()
+                .map(|bytes| bytes.load(Ordering::Relaxed))
+                .sum::<usize>()
     }
 
     /// Ends the connection.
