@@ -398,7 +398,7 @@ pub struct WriteContext<'a> {
 }
 
 /// Something large that is freed outside the locks, on a thread of its own.
-pub type Garbage = Box<dyn Send>;
+pub type Garbage = Box<dyn std::any::Any + Send>;
 
 impl<'a> WriteContext<'a> {
     /// The time of the batch.

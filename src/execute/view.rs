@@ -11,6 +11,14 @@ use crate::values::stream::Stream;
 use bytes::Bytes;
 use std::sync::Arc;
 
+/// What a flush has left to be freed.
+pub struct Flushed {
+    /// The keys and their values.
+    pub content: Box<dyn Send>,
+    /// How many keys.
+    pub keys: u64,
+}
+
 /// A string value seen in place.
 #[derive(Clone, Copy)]
 pub enum StringRef<'a> {

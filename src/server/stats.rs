@@ -37,7 +37,7 @@ pub struct Stats {
     pub denied_logins: AtomicU64,
     pub evicted_keys: AtomicU64,
     pub evicted_clients: AtomicU64,
-    /// Large values freed in the background.
+    /// Large values, and keys of flushed databases, freed in the background.
     pub lazy_freed: AtomicU64,
     /// In Unix seconds.
     pub peak_memory_at: AtomicI64,
@@ -98,12 +98,16 @@ impl Stats {
 
     /// Counts an error reply, by its code.
     pub fn count_error(&self, error: &WireError) {
+        self.count_error_code(error.code());
+    }
+
+    fn count_error_code(&self, code: &str) {
         self.error_replies.fetch_add(1, Ordering::Relaxed);
         let mut errors = self.errors.lock();
-        if let Some(count) = errors.get_mut(error.code()) {
+        if let Some(count) = errors.get_mut(code) {
             *count += 1;
         } else if errors.len() < MOST_CODES {
-            errors.insert(error.code().to_owned(), 1);
+            errors.insert(code.to_owned(), 1);
         }
     }
 
@@ -123,8 +127,9 @@ impl Stats {
         peak.max(used)
     }
 
-    /// Counts a client that broke the protocol.
+    /// Counts a client that broke the protocol, and the error that it is told.
     pub fn count_protocol_error(&self) {
+        self.count_error_code("ERR");
         self.protocol_errors.fetch_add(1, Ordering::Relaxed);
     }
 

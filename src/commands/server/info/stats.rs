@@ -90,6 +90,14 @@ pub(super) fn stats(context: &SessionContext<'_>, text: &mut Text) {
     let writes: u64 = workers.iter().map(|w| w.writes.load(Relaxed)).sum();
     text.field("total_reads_processed", reads);
     text.field("total_writes_processed", writes);
+    let (turns, busy_us) = context.server.worker_turns();
+    text.field("eventloop_cycles", turns);
+    text.field("eventloop_duration_sum", busy_us);
+    let commands_ns: u64 = counts.iter().map(|count| count.nanos).sum();
+    text.field("eventloop_duration_cmd_sum", commands_ns / 1000);
+    text.field("instantaneous_eventloop_cycles_per_sec", rates.turns);
+    let each = rates.busy_us / rates.turns.max(1);
+    text.field("instantaneous_eventloop_duration_usec", each);
     text.field("protocol_errors", stats.protocol_errors.load(Relaxed));
 }
 
