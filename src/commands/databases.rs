@@ -2,7 +2,7 @@
 
 use super::handler::{Handler, Scope};
 use super::spec::{Acl, CommandSpec, Flags, Group};
-use crate::execute::{Effect, Flushed, ReadContext, WriteContext};
+use crate::execute::{Effect, Flushed, FlushedKeys, ReadContext, WriteContext};
 use crate::keyspace::DbIndex;
 use crate::number::parse_i64;
 use crate::protocol::{Args, Reply, WireError, errors};
@@ -111,9 +111,16 @@ fn flush(
     }
     let shards = ctx.locked().shards_mut();
     let full = shards.filter(|(db, shard)| chosen(*db) && !shard.is_empty());
-    let freed: Vec<_> = full.map(|(_, shard)| shard.flush()).collect();
+    let mut keys = 0;
+    let freed: Vec<_> = full
+        .map(|(_, shard)| {
+            keys += shard.len() as u64;
+            shard.flush()
+        })
+        .collect();
     if !freed.is_empty() {
-        ctx.free_later(freed);
+        let content = Box::new(freed);
+        ctx.free_later(FlushedKeys { content, keys });
     }
     ctx.note_flush(what);
     reply.ok();

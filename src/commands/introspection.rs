@@ -4,9 +4,11 @@
 //! RESP3; only the prose (summaries, notes, what changed when) is ours.
 
 use super::handler::Handler;
-use super::key_positions::{self, KeyAt};
+use super::key_positions::{self, KeyAt, KeyError};
 use super::renames;
-use super::spec::{Acl, BeginSearch, Categories, CommandSpec, FindKeys, Flags, Group, KeySpec};
+use super::spec::{
+    Acl, BeginSearch, Categories, CommandSpec, FindKeys, Flags, Group, KeyFlags, KeySpec,
+};
 use super::syntax::{self, Argument};
 use super::table::{self, Command};
 use crate::execute::SessionContext;
@@ -266,6 +268,11 @@ fn command_help(
 fn keys_of(call: Args<'_>) -> Result<Vec<KeyAt>, WireError> {
     let unknown = |_| WireError::fixed("ERR Invalid command specified");
     let command = table::find(call).map_err(unknown)?;
+    // Channels of shards have the places of keys in the table, for routing only.
+    let no_key = |key: &KeySpec| key.flags.contains(KeyFlags::NOT_KEY);
+    if !command.spec.keys.is_empty() && command.spec.keys.iter().all(no_key) {
+        return Err(KeyError::NoKeys.into());
+    }
     Ok(key_positions::extract(command.spec, call)?)
 }
 

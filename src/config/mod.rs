@@ -24,6 +24,7 @@ mod value;
 pub use command_line::{Invocation, Sources, USAGE, parse_command_line};
 pub use file::{LoadError, Loaded, load, load_text};
 pub use handle::{Change, ConfigError, ConfigHandle};
+pub use parse::parse_memory;
 pub use resolved::{
     AppendFsync, ClientMemory, Config, Exposure, LogFormat, LogLevel, MaxmemoryPolicy, SanitizeDump,
 };

@@ -18,6 +18,8 @@ const BAD_LIMIT: &str =
     "Error in hard, soft or soft_seconds setting in buffer limit configuration.";
 const BAD_OOM: &str = "Invalid oom-score-adj-values, elements must be between -2000 and 2000.";
 
+/// The locales that every system has. None has an effect, so no other is looked for.
+const LOCALES: [&[u8]; 5] = [b"", b"C", b"POSIX", b"C.UTF-8", b"C.utf8"];
 /// The smallest backlog, in bytes; less is raised to it.
 const SMALLEST_BACKLOG: i64 = 16 << 10;
 /// The bounds within which `hz` is kept.
@@ -49,10 +51,8 @@ impl Spec {
         if self.kind.takes_many() {
             // A single argument may hold them all: `--save "900 1"`, and all of CONFIG SET.
             let split: Vec<&[u8]> = match args {
-                [one] => one
-                    .split(|c| *c == b' ')
-                    .filter(|w| !w.is_empty())
-                    .collect(),
+                [one] if one.is_empty() => Vec::new(),
+                [one] => one.split(|c| *c == b' ').collect(),
                 several => several.iter().map(Vec::as_slice).collect(),
             };
             return parse_many(self.kind, &split, before);
@@ -110,6 +110,7 @@ impl Spec {
             Kind::TitleTemplate if !is_title_template(arg) => {
                 Err("template format is invalid or contains unknown variables".into())
             }
+            Kind::Locale if !LOCALES.contains(&arg) => Err("Invalid locale name".into()),
             Kind::Hostname if arg.len() >= 256 => {
                 Err("Hostnames must be less than 256 characters".into())
             }
@@ -146,7 +147,7 @@ fn in_range(number: i64, min: i64, max: i64, signed: bool) -> Result<Value, Refu
 }
 
 /// Bytes, with an optional unit. Saturates.
-pub(super) fn parse_memory(text: &[u8]) -> Option<u64> {
+pub fn parse_memory(text: &[u8]) -> Option<u64> {
     let digits = text.iter().take_while(|c| c.is_ascii_digit()).count();
     let (digits, unit) = text.split_at(digits);
     // As Redis reads it: no digits at all are a zero.
@@ -289,7 +290,7 @@ fn oom_values(args: &[&[u8]]) -> Result<Value, Refusal> {
 
 fn percentiles(args: &[&[u8]]) -> Result<Value, Refusal> {
     let mut list = Vec::new();
-    for arg in args.iter().filter(|arg| !arg.is_empty()) {
+    for arg in args {
         let number = std::str::from_utf8(arg).ok().and_then(|t| t.parse().ok());
         let number: f64 = number.ok_or("Invalid latency-tracking-info-percentiles parameters")?;
         if !(0.0..=100.0).contains(&number) {

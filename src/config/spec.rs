@@ -42,6 +42,8 @@ pub enum Kind {
     },
     /// Bytes, or a percentage of `maxmemory`.
     MemoryOrPercent,
+    /// The name of a locale.
+    Locale,
     /// File permissions.
     Octal,
     /// Any bytes.

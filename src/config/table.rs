@@ -737,7 +737,7 @@ const ELSEWHERE: &[Spec] = &[
     ),
     inert(
         "locale-collate",
-        TEXT,
+        Kind::Locale,
         "",
         "Strings are compared by their bytes.",
     ),
@@ -756,12 +756,28 @@ const ELSEWHERE: &[Spec] = &[
     ),
 ];
 
-/// Names that older files hold and current servers no longer list.
+/// Names that no server lists: of older files, and for tests of Redis itself.
 const RETIRED: &[Spec] = &[
     inert("io-threads-do-reads", YES_NO, "no", RETIRED_LONG_AGO).flags(Flags::HIDDEN),
     inert("list-max-ziplist-entries", LONG, "512", RETIRED_LONG_AGO).flags(Flags::HIDDEN),
     inert("list-max-ziplist-value", BYTES, "64", RETIRED_LONG_AGO).flags(Flags::HIDDEN),
     inert("lua-replicate-commands", YES_NO, "yes", RETIRED_LONG_AGO).flags(Flags::HIDDEN),
+    inert(
+        "key-load-delay",
+        int(i32::MIN as i64, i32::MAX as i64),
+        "0",
+        FOR_TESTS,
+    )
+    .flags(Flags::HIDDEN),
+    inert("use-exit-on-panic", YES_NO, "no", FOR_TESTS).flags(Flags::HIDDEN),
+    inert("aof-disable-auto-gc", YES_NO, "no", FOR_TESTS).flags(Flags::HIDDEN),
+    inert_fixed(
+        "lua-enable-deprecated-api",
+        YES_NO,
+        "no",
+        "What Redis has dropped from Lua is not here either.",
+    )
+    .flags(Flags::HIDDEN),
     inert("watchdog-period", COUNT, "0", "There is no watchdog.").flags(Flags::HIDDEN),
 ];
 
@@ -779,6 +795,7 @@ const NO_PINNING: &str = "Threads are not pinned to cores.";
 const NO_FORK: &str = "The server does not fork and leaves such settings to its supervisor.";
 const NO_SYSLOG: &str = "Logs go to a file or to standard output.";
 const NO_TITLE: &str = "The process keeps its name.";
+const FOR_TESTS: &str = "It is there for the tests of Redis itself.";
 const RETIRED_LONG_AGO: &str = "Redis and Valkey have dropped it too.";
 
 const fn int_bytes(min: i64) -> Kind {

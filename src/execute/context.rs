@@ -204,7 +204,7 @@ impl<'a> ReadContext<'a> {
         }
     }
 
-    /// The entry at `key` without any trace (`OBJECT`).
+    /// The entry at `key` without any trace (`MEMORY USAGE`).
     pub fn peek(&self, key: &[u8]) -> Option<EntryRef<'a>> {
         self.find(key)
             .map(|(shard, slot)| self.locked.shard(self.db, shard).entry(slot))
@@ -213,12 +213,7 @@ impl<'a> ReadContext<'a> {
     /// The entry at `key`, counted as a hit or a miss but not noted as used (`EXISTS`,
     /// `TTL`, `TYPE`).
     pub fn look(&self, key: &[u8]) -> Option<EntryRef<'a>> {
-        let entry = self.peek(key);
-        let (hits, misses) = self.hits.get();
-        self.hits.set(match entry {
-            Some(_) => (hits + 1, misses),
-            None => (hits, misses + 1),
-        });
+        let entry = self.peek_counted(key);
         if entry.is_none() {
             self.notify_miss(key);
         }
@@ -402,7 +397,7 @@ pub struct WriteContext<'a> {
 }
 
 /// Something large that is freed outside the locks, on a thread of its own.
-pub type Garbage = Box<dyn Send>;
+pub type Garbage = Box<dyn std::any::Any + Send>;
 
 impl<'a> WriteContext<'a> {
     /// The time of the batch.

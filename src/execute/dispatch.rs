@@ -162,23 +162,28 @@ fn perform(
     if client.transaction.is_open() && !runs_inside_transaction(spec) {
         let flags = flags_of(batch.server, command, args);
         client.transaction.queue(command, args, flags);
+        client.info.executed_more(-1);
         reply.simple("QUEUED");
         return (Done::default(), After::Continue);
     }
     if batch.server.gates.load() & (Gates::PAUSED | Gates::PAUSED_WRITES) != 0
         && must_pause(batch.server, client, command, args)
     {
+        client.info.executed_more(-1);
         return (Done::default(), After::Block(super::BlockOn::Pause));
     }
     if !batch.aside && runs_scripts(spec, client) {
+        client.info.executed_more(-1);
         return (Done::default(), After::Block(super::BlockOn::Aside));
     }
     batch.clock.begins(command);
     let start = reply.position();
+    let mut slow_from_us = batch.settings.slow_from_us;
     let (result, done, after) = match spec.handler {
         Handler::Read(handler) => {
             let locked = run::lock(batch.server, spec, args, client.db, batch.scratch);
             let Some(mut locked) = locked else {
+                batch.clock.counts().comes_again(command);
                 let busy = batch.server.scripts.busy_error();
                 return refuse(batch, client, Some(command), &busy, reply);
             };
@@ -203,6 +208,7 @@ fn perform(
         Handler::Write(handler) => {
             let locked = run::lock(batch.server, spec, args, client.db, batch.scratch);
             let Some(mut locked) = locked else {
+                batch.clock.counts().comes_again(command);
                 let busy = batch.server.scripts.busy_error();
                 return refuse(batch, client, Some(command), &busy, reply);
             };
@@ -232,9 +238,22 @@ fn perform(
             (result, done, after)
         }
         Handler::Session(handler) => {
+            let counts = batch.clock.counts();
+            let before = counts.executed();
             let mut context = SessionContext::new(batch, client, command);
             let result = handler(&mut context, args, reply);
             let (done, after) = context.into_outcome();
+            if comes_again(&after) {
+                counts.comes_again(command);
+            }
+            let more = counts.executed() as i64 - before as i64;
+            if more != 0 {
+                client.info.executed_more(more);
+            }
+            if spec.flags.contains(Flags::ADMIN) {
+                // CONFIG SET may just have asked for everything, itself included.
+                slow_from_us = batch.server.settings().slow_from_us;
+            }
             (result, done, after)
         }
         Handler::Container => (
@@ -256,12 +275,9 @@ fn perform(
     if done.wrote {
         client.last_write = done.offset;
     }
-    if batch
-        .clock
-        .times_alone(command, args, batch.settings.slow_from_us)
-    {
+    if batch.clock.times_alone(command, args, slow_from_us) {
         let took = batch.clock.ends();
-        if is_slow(took, batch.settings) {
+        if is_slow(took, slow_from_us) {
             observe::note_slow(batch.server, Some(client), command, args, took);
         }
     }
@@ -330,9 +346,9 @@ fn note_large(
 
 /// Whether somebody wants to know of a command that took so long.
 #[inline]
-pub(super) fn is_slow(took: Duration, settings: &Settings) -> bool {
+pub(super) fn is_slow(took: Duration, slow_from_us: Option<u64>) -> bool {
     let took_us = took.as_micros() as u64;
-    settings.slow_from_us.is_some_and(|from| took_us >= from)
+    slow_from_us.is_some_and(|from| took_us >= from)
 }
 
 /// Appends a write's effect while its locks are held.
@@ -576,6 +592,11 @@ fn refuse(
     reply: &mut Reply<'_>,
 ) -> (Done, After) {
     client.transaction.poison();
+    client.info.executed_more(-1);
+    if let Some(tracking) = &mut client.tracking {
+        // What CLIENT CACHING said was said of this command.
+        tracking.caching &= client.transaction.is_open();
+    }
     batch.server.stats.count_error(error);
     if let Some(command) = command {
         batch.clock.counts().rejected(command);

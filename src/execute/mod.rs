@@ -48,4 +48,4 @@ pub use run::{Done, Scratch, expire_due};
 pub use script::{Reach, ScriptRules, ScriptRun, mentions_other_databases};
 pub use session::{After, BlockOn, SessionContext};
 pub use transaction::{Transaction, exec};
-pub use view::StringRef;
+pub use view::{FlushedKeys, StringRef};

@@ -370,21 +370,31 @@ pub(super) fn tell(
     scratch: &mut Scratch,
     offset: u64,
 ) {
-    // A flush that nobody cared for must not be told later.
-    let flushed = std::mem::take(&mut scratch.flushed);
-    if frame.server.gates.has(Gates::TRACKING) {
-        if flushed > Flushed::Nothing {
-            let outbox = &mut scratch.outbox;
-            frame.server.tracking.flushed(frame.server, outbox);
-        }
-        events::invalidate(frame.server, locked, scratch);
-    }
-    if flushed == Flushed::All {
-        frame.server.dump_file.after_flush(frame.server, locked);
-    }
+    tell_trackers(frame.server, locked, scratch);
     if !scratch.events.get_mut().is_empty() {
         let shown = if offset > 0 { offset } else { newest(locked) };
         events::publish(frame, scratch, shown);
+    }
+}
+
+/// Tells those who cache keys of what was done to the locked shards. Inside a transaction after
+/// each command, so that what is read after a change is remembered beyond it.
+#[inline]
+pub(super) fn tell_trackers(
+    server: &'static Server,
+    locked: &mut Locked<'static>,
+    scratch: &mut Scratch,
+) {
+    // A flush that nobody cared for must not be told later.
+    let flushed = std::mem::take(&mut scratch.flushed);
+    if server.gates.has(Gates::TRACKING) {
+        if flushed > Flushed::Nothing {
+            server.tracking.flushed(server, &mut scratch.outbox);
+        }
+        events::invalidate(server, locked, scratch);
+    }
+    if flushed == Flushed::All {
+        server.dump_file.after_flush(server, locked);
     }
 }
 

@@ -436,7 +436,7 @@ impl ScriptRun {
         let slow_from = self.settings.slow_from_us;
         if clock.times_alone(command, args, slow_from) {
             let took = clock.ends();
-            if super::dispatch::is_slow(took, &self.settings) {
+            if super::dispatch::is_slow(took, slow_from) {
                 observe::note_slow(self.server, None, command, args, took);
             }
         }

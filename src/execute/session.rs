@@ -124,6 +124,11 @@ impl<'a> SessionContext<'a> {
         (self.done, self.after)
     }
 
+    /// The command that runs.
+    pub fn command(&self) -> &'static Command {
+        self.command
+    }
+
     /// Whether `EXEC` runs the command: it must neither block nor lock anything by itself.
     pub fn in_transaction(&self) -> bool {
         self.held.is_some()

@@ -109,6 +109,12 @@ impl Transaction {
         self.watched.len()
     }
 
+    /// Bytes that the watched keys take.
+    pub fn watched_bytes(&self) -> usize {
+        let bytes = |watched: &Watched| size_of::<Watched>() + watched.key.len();
+        self.watched.iter().map(bytes).sum()
+    }
+
     /// What is raised when a watched key is touched.
     pub fn touched(&self) -> WatchFlag {
         Arc::clone(&self.touched)
@@ -351,6 +357,7 @@ fn run_queued(
             Err(crate::commands::table::unknown_subcommand(container, args))
         }
     };
+    run::tell_trackers(context.server, locked, context.scratch);
     if is_shown(command) {
         context.show(args);
     }
@@ -360,7 +367,7 @@ fn run_queued(
         .times_alone(command, args, settings.slow_from_us)
     {
         let took = context.clock.ends();
-        if super::dispatch::is_slow(took, settings) {
+        if super::dispatch::is_slow(took, settings.slow_from_us) {
             observe::note_slow(context.server, Some(&*context.client), command, args, took);
         }
     }

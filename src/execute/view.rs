@@ -1,7 +1,7 @@
 //! Values seen in place, by type.
 
 use super::context::{ReadContext, WriteContext};
-use crate::keyspace::{Functions, ValueRef};
+use crate::keyspace::{EntryRef, Functions, ValueRef};
 use crate::protocol::{Reply, WireError, errors};
 use crate::values::hash::HashRef;
 use crate::values::list::ListRef;
@@ -10,6 +10,14 @@ use crate::values::sorted_set::SortedSetRef;
 use crate::values::stream::Stream;
 use bytes::Bytes;
 use std::sync::Arc;
+
+/// What a flush has left to be freed.
+pub struct FlushedKeys {
+    /// The keys and their values.
+    pub content: Box<dyn Send>,
+    /// How many keys.
+    pub keys: u64,
+}
 
 /// A string value seen in place.
 #[derive(Clone, Copy)]
@@ -136,6 +144,17 @@ pub(super) fn as_stream(value: ValueRef<'_>) -> Result<&Stream, WireError> {
 const SHARE_FROM: usize = 16 * 1024;
 
 impl<'a> ReadContext<'a> {
+    /// The entry at `key`, counted as a hit or a miss and without any other trace (`OBJECT`).
+    pub fn peek_counted(&self, key: &[u8]) -> Option<EntryRef<'a>> {
+        let entry = self.peek(key);
+        let (hits, misses) = self.hits.get();
+        self.hits.set(match entry {
+            Some(_) => (hits + 1, misses),
+            None => (hits, misses + 1),
+        });
+        entry
+    }
+
     /// The libraries of functions.
     pub fn functions(&self) -> &'a Functions {
         self.functions

@@ -398,6 +398,11 @@ impl Shard {
 
     // --- watchers and waiters ---
 
+    /// How many keys are watched.
+    pub fn watched_keys(&self) -> usize {
+        self.watched.len()
+    }
+
     /// The keys that are watched or waited for; one that is both comes twice.
     fn followed_keys(&self) -> impl Iterator<Item = &[u8]> {
         let watched = self.watched.keys().map(|key| &**key);

@@ -1,6 +1,6 @@
 //! The state of one client.
 
-use super::registry::{ClientInfo, ClientKind};
+use super::registry::{ClientInfo, ClientKind, Followed};
 use crate::commands::table::Command;
 use crate::commit::AckLevel;
 use crate::execute::Transaction;
@@ -62,6 +62,8 @@ pub struct Client {
     pub monitors: bool,
     /// `CLIENT TRACKING`; `None` when it is off.
     pub tracking: Option<Box<Tracking>>,
+    /// Whether it has tracked: what it read may still be remembered.
+    pub has_tracked: bool,
     /// What other threads may know.
     pub info: Arc<ClientInfo>,
 }
@@ -108,6 +110,7 @@ impl Client {
             subscriptions: None,
             monitors: false,
             tracking: None,
+            has_tracked: false,
             info,
         }
     }
@@ -137,7 +140,11 @@ impl Client {
             info.multi_bytes.store(bytes, Ordering::Relaxed);
         }
         let watching = transaction.watching();
-        if watching > 0 || info.watch.load(Ordering::Relaxed) > 0 {
+        let before = info.watch.load(Ordering::Relaxed);
+        if watching != before {
+            info.note_followed(Followed::Keys, transaction.watched_bytes());
+        }
+        if watching > 0 || before > 0 {
             info.watch.store(watching, Ordering::Relaxed);
             *info.touched.lock() = (watching > 0).then(|| transaction.touched());
         }
@@ -171,6 +178,8 @@ impl Client {
             let now = all.map_or(0, |all| all.len(kind)) as u32;
             count.store(now, Ordering::Relaxed);
         }
+        let bytes = all.map_or(0, |all| all.mem_bytes());
+        self.info.note_followed(Followed::Topics, bytes);
         let kind = match self.subscriptions {
             Some(_) => ClientKind::PubSub,
             None => ClientKind::Normal,
@@ -212,7 +221,7 @@ impl Client {
     /// Ends everything by which others have something for this client.
     pub fn stop_listening(&mut self, server: &'static Server) {
         self.unsubscribe_all(server);
-        server.stop_tracking(self);
+        server.forget_tracker(self);
         self.stop_monitoring(server);
     }
 }

@@ -84,8 +84,11 @@ enum Accepted {
 }
 
 fn admit(server: &'static Server, mut socket: Accepted, peer: Option<IpAddr>) {
-    server.stats.count_connection();
     let seat = server.clients.seat(server.max_clients());
+    if seat.is_some() {
+        // As in Redis, who finds no place was never a client.
+        server.stats.count_connection();
+    }
     let refusal = if seat.is_none() {
         server.stats.count_rejected_connection();
         Some("-ERR max number of clients reached\r\n")

@@ -22,6 +22,6 @@ mod worker;
 pub use client::{Client, ReplicaHello, ReplyMode};
 pub use listener::{Incoming, accept_loop, bind_tcp, bind_unix};
 pub use output::Output;
-pub use registry::{ClientInfo, ClientKind, LinkAddress, Names, Registry};
+pub use registry::{ClientInfo, ClientKind, Followed, LinkAddress, Names, Registry};
 pub use stream::Stream;
 pub use worker::{Worker, WorkerHandle, let_others_run, run_worker};

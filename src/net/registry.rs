@@ -50,6 +50,8 @@ pub struct ClientInfo {
     pub watch: AtomicUsize,
     /// Bytes of queued commands.
     pub multi_bytes: AtomicUsize,
+    /// Bytes by which what it watches, listens to and tracks is known.
+    pub followed_bytes: [AtomicUsize; 3],
     /// The last command's place in the command table, plus 1; 0 for none.
     pub last_command: AtomicU32,
     /// Bytes in its query buffer.
@@ -58,12 +60,15 @@ pub struct ClientInfo {
     pub output_bytes: AtomicUsize,
     /// Bytes of its output while some of it waits for commitment; 0 otherwise.
     pub held_bytes: AtomicUsize,
-    /// Bytes received and sent, and commands executed.
+    /// Bytes received.
     pub bytes_in: AtomicU64,
     /// Bytes sent.
     pub bytes_out: AtomicU64,
-    /// Commands executed.
+    /// Requests taken.
     pub commands: AtomicU64,
+    /// How many more commands were executed than requests were taken: a refused or queued
+    /// request executes nothing, `EXEC` and scripts execute several.
+    pub more_commands: AtomicI64,
     /// The protocol version.
     pub resp: AtomicU32,
     /// Whether it is blocked.
@@ -129,7 +134,24 @@ pub struct LinkAddress {
     pub unix: bool,
 }
 
+/// What a client keeps memory for beside its buffers: places in [`ClientInfo::followed_bytes`].
+#[derive(Clone, Copy, Debug)]
+#[repr(usize)]
+pub enum Followed {
+    /// Watched keys.
+    Keys = 0,
+    /// Channels and patterns.
+    Topics = 1,
+    /// Prefixes of keys (`CLIENT TRACKING … BCAST`).
+    Prefixes = 2,
+}
+
 impl ClientInfo {
+    /// Notes how many bytes what the client follows takes.
+    pub fn note_followed(&self, what: Followed, bytes: usize) {
+        self.followed_bytes[what as usize].store(bytes, Ordering::Relaxed);
+    }
+
     /// Of a client that has just connected.
     pub fn new(id: u64, stream: &Stream, worker: usize) -> Self {
         let address = LinkAddress {
@@ -157,6 +179,7 @@ impl ClientInfo {
             multi: (-1).into(),
             watch: 0.into(),
             multi_bytes: 0.into(),
+            followed_bytes: Default::default(),
             last_command: 0.into(),
             query_bytes: 0.into(),
             output_bytes: 0.into(),
@@ -164,6 +187,7 @@ impl ClientInfo {
             bytes_in: 0.into(),
             bytes_out: 0.into(),
             commands: 0.into(),
+            more_commands: 0.into(),
             resp: 2.into(),
             blocked: false.into(),
             paused: false.into(),
@@ -199,6 +223,20 @@ impl ClientInfo {
         }
     }
 
+    /// Commands executed.
+    pub fn executed(&self) -> u64 {
+        let requests = self.commands.load(Ordering::Relaxed);
+        requests.saturating_add_signed(self.more_commands.load(Ordering::Relaxed))
+    }
+
+    /// Notes that other than one command was executed for a request. Only for the client's own
+    /// connection.
+    pub fn executed_more(&self, commands: i64) {
+        let before = self.more_commands.load(Ordering::Relaxed);
+        self.more_commands
+            .store(before + commands, Ordering::Relaxed);
+    }
+
     /// Bytes that it occupies, buffers included.
     pub fn mem_bytes(&self) -> usize {
         CONNECTION_BYTES
@@ -206,6 +244,11 @@ impl ClientInfo {
             + self.output_bytes.load(Ordering::Relaxed)
             + self.multi_bytes.load(Ordering::Relaxed)
             + self.mailbox.bytes()
+            + self
+                .followed_bytes
+                .iter()
+                .map(|bytes| bytes.load(Ordering::Relaxed))
+                .sum::<usize>()
     }
 
     /// Ends the connection.

@@ -32,10 +32,17 @@ pub(super) fn settle(
         Err(cause) => {
             forget_waiter(server, &wait.waiter);
             let mut reply = Reply::new(&mut output.out, client.resp3);
-            match cause {
-                Cause::TimedOut | Cause::Gone => reply.null_array(),
-                Cause::Unblocked => reply.error(&UNBLOCKED),
-                Cause::RoleChanged => reply.error(&errors::ROLE_CHANGED),
+            let error = match cause {
+                Cause::TimedOut | Cause::Gone => None,
+                Cause::Unblocked => Some(UNBLOCKED),
+                Cause::RoleChanged => Some(errors::ROLE_CHANGED),
+            };
+            match error {
+                Some(error) => {
+                    server.stats.count_error(&error);
+                    reply.error(&error);
+                }
+                None => reply.null_array(),
             }
             cause != Cause::RoleChanged
         }

@@ -33,6 +33,12 @@ pub struct WorkerHandle {
     pub reads: AtomicU64,
     /// How often it has sent.
     pub writes: AtomicU64,
+    /// How often it has had something to do, until it had to wait again.
+    pub turns: AtomicU64,
+    /// How long these turns took, in microseconds.
+    pub busy_us: AtomicU64,
+    /// When the turn began, in microseconds since the server's start.
+    turn_began_us: AtomicU64,
     /// Whether it sends replies through `io_uring`.
     pub has_ring: AtomicBool,
     jobs: mpsc::UnboundedSender<Job>,
@@ -51,6 +57,9 @@ impl WorkerHandle {
             connections: AtomicUsize::new(0),
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
+            busy_us: AtomicU64::new(0),
+            turn_began_us: AtomicU64::new(0),
             has_ring: AtomicBool::new(false),
             jobs,
             committed: Notify::new(),
@@ -59,6 +68,21 @@ impl WorkerHandle {
             has_mail: Notify::new(),
         };
         (Arc::new(handle), queue)
+    }
+
+    /// The worker's thread goes on after waiting. On that thread, like the next.
+    fn begins_turn(&self, server_us: u64) {
+        self.turn_began_us.store(server_us, Ordering::Relaxed);
+    }
+
+    /// The worker's thread has to wait.
+    fn ends_turn(&self, server_us: u64) {
+        let began = self.turn_began_us.load(Ordering::Relaxed);
+        let took = server_us.saturating_sub(began);
+        let busy = self.busy_us.load(Ordering::Relaxed);
+        self.busy_us.store(busy + took, Ordering::Relaxed);
+        let turns = self.turns.load(Ordering::Relaxed);
+        self.turns.store(turns + 1, Ordering::Relaxed);
     }
 
     /// Runs `job` on the worker's thread.
@@ -273,8 +297,13 @@ pub fn run_worker(
     handle: Arc<WorkerHandle>,
     mut jobs: mpsc::UnboundedReceiver<Job>,
 ) -> std::io::Result<()> {
+    let server_us = || server.started.elapsed().as_micros() as u64;
+    let (begins, ends) = (Arc::clone(&handle), Arc::clone(&handle));
+    begins.begins_turn(server_us());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_unpark(move || begins.begins_turn(server_us()))
+        .on_thread_park(move || ends.ends_turn(server_us()))
         .build()?;
     let local = tokio::task::LocalSet::new();
     let worker = Rc::new(Worker::new(server, index, handle));

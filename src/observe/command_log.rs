@@ -144,8 +144,31 @@ pub fn is_secret(command: &Command, args: Args<'_>, i: usize) -> bool {
         "config|set" => ["requirepass", "masterauth", "masteruser"]
             .iter()
             .any(|option| i > 2 && i % 2 == 1 && args.is(i - 1, option)),
+        "migrate" => is_migrate_login(args, i),
         _ => false,
     }
+}
+
+/// Whether argument `i` of a `MIGRATE` says who logs in at the other server, or with what. Read
+/// as the command reads it: a key may be called `AUTH`, and after an error nothing is read.
+fn is_migrate_login(args: Args<'_>, i: usize) -> bool {
+    let mut at = FIRST_MIGRATE_OPTION;
+    while at < i {
+        let values = if args.is(at, "auth") {
+            1
+        } else if args.is(at, "auth2") {
+            2
+        } else if args.is(at, "copy") || args.is(at, "replace") {
+            0
+        } else {
+            return false;
+        };
+        if i <= at + values {
+            return true;
+        }
+        at += 1 + values;
+    }
+    false
 }
 
 fn shortened(arg: &[u8]) -> Vec<u8> {
@@ -158,6 +181,8 @@ fn shortened(arg: &[u8]) -> Vec<u8> {
     text
 }
 
+/// Where `MIGRATE host port key db timeout` ends.
+const FIRST_MIGRATE_OPTION: usize = 6;
 /// Arguments shown, the last of which may count those left out.
 const MOST_ARGS: usize = 32;
 /// Bytes shown of an argument.
@@ -183,6 +208,13 @@ mod tests {
             secrets(&["HELLO", "3", "AUTH", "u", "p", "SETNAME", "n"]),
             [3, 4]
         );
+        let migrate = |rest: &[&str]| {
+            let begin = ["MIGRATE", "host", "6379", "AUTH", "0", "100"];
+            secrets(&[&begin[..], rest].concat())
+        };
+        assert_eq!(migrate(&["COPY", "AUTH", "auth", "REPLACE"]), [8]);
+        assert_eq!(migrate(&["auth2", "u", "p", "KEYS", "AUTH", "k"]), [7, 8]);
+        assert!(migrate(&["KEYS", "AUTH", "b"]).is_empty());
         assert_eq!(
             secrets(&["CONFIG", "SET", "timeout", "1", "RequirePass", "p"]),
             [5]

@@ -29,7 +29,7 @@ fn one_argument(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     loop {
         match rest {
             [] => return Some((arg, rest)),
-            [c, ..] if is_blank(*c) || *c == 0 => return Some((arg, rest)),
+            [c, ..] if ends_word(*c) => return Some((arg, rest)),
             [quote @ (b'"' | b'\''), tail @ ..] => {
                 let tail = if *quote == b'"' {
                     double_quoted(tail, &mut arg)?
@@ -99,6 +99,11 @@ fn single_quoted<'a>(mut rest: &'a [u8], arg: &mut Vec<u8>) -> Option<&'a [u8]> 
 
 fn hex(digit: u8) -> u8 {
     (digit as char).to_digit(16).unwrap_or(0) as u8
+}
+
+/// What ends a word without quotes. Fewer than separate words, as in Redis.
+fn ends_word(c: u8) -> bool {
+    matches!(c, b' ' | b'\t' | b'\n' | b'\r' | 0)
 }
 
 /// C's `isspace`.

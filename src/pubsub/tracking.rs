@@ -11,7 +11,7 @@
 use super::mailbox::{Mail, Outbox};
 use crate::execute::Gates;
 use crate::keyspace::{SHARDS, shard_of};
-use crate::net::{Client, ClientInfo};
+use crate::net::{Client, ClientInfo, Followed};
 use crate::protocol::{encode_bulk, encode_header};
 use crate::server::Server;
 use bitflags::bitflags;
@@ -82,8 +82,17 @@ pub struct TrackingTable {
     /// Clients by the prefixes of broadcast mode.
     prefixes: Mutex<BTreeMap<Box<[u8]>, Clients>>,
     total_prefixes: AtomicUsize,
-    /// How many clients track.
-    clients: Mutex<usize>,
+    clients: Mutex<Trackers>,
+}
+
+/// How many clients there are for whom keys may be remembered.
+#[derive(Default)]
+struct Trackers {
+    /// Those who track.
+    on: usize,
+    /// Those and others who have tracked: they may turn it on again, and then hear of what they
+    /// read before.
+    known: usize,
 }
 
 struct Shards(Box<[Mutex<ByKey>]>);
@@ -105,7 +114,8 @@ impl Server {
     ) {
         if client.tracking.is_none() {
             let mut clients = self.tracking.clients.lock();
-            *clients += 1;
+            clients.on += 1;
+            clients.known += usize::from(!std::mem::replace(&mut client.has_tracked, true));
             self.keyspace.note_changes(true);
             self.gates.set(Gates::TRACKING, true);
         }
@@ -127,6 +137,9 @@ impl Server {
             self.tracking
                 .total_prefixes
                 .store(table.len(), Ordering::SeqCst);
+            let all = tracking.prefixes.iter();
+            let bytes = all.map(|prefix| size_of_val(prefix) + prefix.len()).sum();
+            info.note_followed(Followed::Prefixes, bytes);
         }
     }
 
@@ -137,6 +150,7 @@ impl Server {
         };
         client.info.tracking.store(0, Ordering::Relaxed);
         client.info.redirect.store(0, Ordering::Relaxed);
+        client.info.note_followed(Followed::Prefixes, 0);
         let mut table = self.tracking.prefixes.lock();
         for prefix in &tracking.prefixes {
             if let Some(listeners) = table.get_mut(prefix) {
@@ -150,9 +164,18 @@ impl Server {
             .total_prefixes
             .store(table.len(), Ordering::SeqCst);
         drop(table);
+        self.tracking.clients.lock().on -= 1;
+    }
+
+    /// The client goes, or is as new, and does not track any more.
+    pub fn forget_tracker(&self, client: &mut Client) {
+        self.stop_tracking(client);
+        if !std::mem::take(&mut client.has_tracked) {
+            return;
+        }
         let mut clients = self.tracking.clients.lock();
-        *clients -= 1;
-        if *clients == 0 {
+        clients.known -= 1;
+        if clients.known == 0 {
             self.gates.set(Gates::TRACKING, false);
             self.keyspace.note_changes(false);
             self.tracking.forget_all();
@@ -177,7 +200,7 @@ impl TrackingTable {
 
     /// How many clients track.
     pub fn clients(&self) -> usize {
-        *self.clients.lock()
+        self.clients.lock().on
     }
 
     /// Remembers that a client has read a key, whose shard is locked. Where too many are

@@ -22,6 +22,8 @@ use std::sync::{Arc, OnceLock};
 /// The counters of one worker, a row for each command of the table.
 pub struct CommandCounts {
     rows: Box<[Row]>,
+    /// All executions: the sum of the rows' calls.
+    executed: AtomicU64,
 }
 
 /// Written by one thread only.
@@ -54,6 +56,7 @@ impl Default for CommandCounts {
     fn default() -> Self {
         CommandCounts {
             rows: table::all().iter().map(Row::new).collect(),
+            executed: AtomicU64::new(0),
         }
     }
 }
@@ -77,6 +80,21 @@ impl CommandCounts {
     /// Counts an execution that ended in an error.
     pub fn failed(&self, command: &Command) {
         add(&self.rows[command.id].failed, 1);
+    }
+
+    /// Takes back an execution that will begin anew.
+    pub fn comes_again(&self, command: &Command) {
+        for counter in [&self.rows[command.id].calls, &self.executed] {
+            let n = counter.load(Ordering::Relaxed);
+            counter.store(n.saturating_sub(1), Ordering::Relaxed);
+        }
+    }
+
+    /// How many commands this worker has executed, those inside transactions and scripts
+    /// included.
+    #[inline]
+    pub fn executed(&self) -> u64 {
+        self.executed.load(Ordering::Relaxed)
     }
 
     fn row(&self, id: usize) -> CommandCount {
@@ -131,6 +149,7 @@ impl<'a> CommandClock<'a> {
     #[inline]
     pub fn begins(&self, command: &Command) {
         add(&self.counts.rows[command.id].calls, 1);
+        add(&self.counts.executed, 1);
         match self.running.get() {
             Some(run) if run.id == command.id => {
                 let calls = run.calls + 1;
@@ -235,9 +254,14 @@ impl CommandStats {
         counts
     }
 
-    /// Sets all counters back to zero.
-    pub fn reset(&self) {
-        *self.zero.lock() = self.sums();
+    /// Sets all counters back to zero. What runs and has begun already counts afterwards: as in
+    /// Redis a call counts when it has ended.
+    pub fn reset(&self, running: Option<&Command>) {
+        let mut sums = self.sums();
+        if let Some(own) = running.and_then(|command| sums.get_mut(command.id)) {
+            own.calls = own.calls.saturating_sub(1);
+        }
+        *self.zero.lock() = sums;
         let mut zero = self.zero_durations.lock();
         zero.clear();
         for command in table::all() {
@@ -305,10 +329,12 @@ mod tests {
         assert_eq!((counts[0].calls, counts[0].failed), (3, 1));
         assert_eq!(stats.durations(first).map(|d| d.len()), Some(3));
         assert_eq!((counts[1].calls, counts[1].rejected), (1, 1));
-        stats.reset();
+        stats.reset(None);
         assert_eq!(stats.counts()[0], CommandCount::default());
         assert_eq!(stats.durations(first), None);
         CommandClock::new(&two, false).begins(first);
+        assert_eq!(stats.counts()[0].calls, 1);
+        stats.reset(Some(first));
         assert_eq!(stats.counts()[0].calls, 1);
     }
 }

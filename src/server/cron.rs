@@ -80,7 +80,8 @@ async fn sample(server: &'static Server) {
             continue;
         }
         let stats = &server.stats;
-        stats.rates.lock().sample(stats, Instant::now());
+        let turns = server.worker_turns();
+        stats.rates.lock().sample(stats, turns, Instant::now());
         evict_clients(server);
         if tick % 10 == 0 {
             let memory = crate::allocator::stats().allocated as u64;

@@ -25,17 +25,25 @@ pub struct PerSecond {
     pub repl_bytes_in: u64,
     /// Bytes sent over links between nodes.
     pub repl_bytes_out: u64,
+    /// Turns of the workers.
+    pub turns: u64,
+    /// Microseconds that these took.
+    pub busy_us: u64,
 }
 
 impl Rates {
     /// Takes a sample of the counters.
-    pub fn sample(&mut self, stats: &Stats, now: Instant) {
+    ///
+    /// The workers count their turns, and how long these took in microseconds, themselves.
+    pub fn sample(&mut self, stats: &Stats, (turns, busy_us): (u64, u64), now: Instant) {
         let counts = PerSecond {
             commands: stats.commands.load(Relaxed),
             bytes_in: stats.bytes_in.load(Relaxed),
             bytes_out: stats.bytes_out.load(Relaxed),
             repl_bytes_in: stats.repl_bytes_in.load(Relaxed),
             repl_bytes_out: stats.repl_bytes_out.load(Relaxed),
+            turns,
+            busy_us,
         };
         if let Some((then, before)) = self.last {
             let millis = now.saturating_duration_since(then).as_millis().max(1) as u64;
@@ -47,6 +55,8 @@ impl Rates {
                 bytes_out: rate(counts.bytes_out, before.bytes_out),
                 repl_bytes_in: rate(counts.repl_bytes_in, before.repl_bytes_in),
                 repl_bytes_out: rate(counts.repl_bytes_out, before.repl_bytes_out),
+                turns: rate(counts.turns, before.turns),
+                busy_us: rate(counts.busy_us, before.busy_us),
             };
             self.next = (self.next + 1) % SAMPLES;
         }
@@ -63,6 +73,8 @@ impl Rates {
             bytes_out: mean(|s| s.bytes_out),
             repl_bytes_in: mean(|s| s.repl_bytes_in),
             repl_bytes_out: mean(|s| s.repl_bytes_out),
+            turns: mean(|s| s.turns),
+            busy_us: mean(|s| s.busy_us),
         }
     }
 }
@@ -82,7 +94,7 @@ mod tests {
         let start = Instant::now();
         for tick in 0..=SAMPLES as u64 {
             stats.commands.store(tick * 50, Relaxed);
-            rates.sample(&stats, start + Duration::from_millis(tick * 100));
+            rates.sample(&stats, (0, 0), start + Duration::from_millis(tick * 100));
         }
         assert_eq!(rates.means().commands, 500);
     }

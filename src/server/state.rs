@@ -12,7 +12,7 @@ use crate::commit::{AckLevel, Event, Rules, Watermarks};
 use crate::config::{ConfigHandle, ShutdownFlags};
 use crate::coordination::{Authority, LocalAuthority, Parts};
 use crate::dump_file::DumpFile;
-use crate::execute::{BlockOn, Garbage, Gates, Settings};
+use crate::execute::{BlockOn, FlushedKeys, Garbage, Gates, Settings};
 use crate::keyspace::Keyspace;
 use crate::migration::Sockets;
 use crate::net::{ClientKind, Registry, WorkerHandle};
@@ -205,6 +205,16 @@ impl Server {
     /// The workers, once they run.
     pub fn workers(&self) -> &[Arc<WorkerHandle>] {
         self.workers.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// How many turns the workers have had, and how many microseconds these took.
+    pub fn worker_turns(&self) -> (u64, u64) {
+        self.workers().iter().fold((0, 0), |(turns, busy_us), w| {
+            (
+                turns + w.turns.load(Ordering::Relaxed),
+                busy_us + w.busy_us.load(Ordering::Relaxed),
+            )
+        })
     }
 
     /// Says which workers there are; once.
@@ -424,9 +434,12 @@ fn spawn_free_thread(rubbish: Receiver<Garbage>, server: &'static Server) {
         .name("lazy-free".into())
         .spawn(move || {
             for garbage in rubbish {
+                let flushed = garbage.downcast_ref::<FlushedKeys>();
+                let objects = flushed.map_or(1, |flushed| flushed.keys);
                 drop(garbage);
                 server.lazy_free_pending.fetch_sub(1, Ordering::Relaxed);
-                server.stats.lazy_freed.fetch_add(1, Ordering::Relaxed);
+                let freed = &server.stats.lazy_freed;
+                freed.fetch_add(objects, Ordering::Relaxed);
             }
         });
     if let Err(error) = spawned {

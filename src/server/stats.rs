@@ -2,6 +2,7 @@
 
 use super::command_stats::CommandStats;
 use super::rates::Rates;
+use crate::commands::table::Command;
 use crate::protocol::WireError;
 use crate::time;
 use parking_lot::Mutex;
@@ -36,7 +37,7 @@ pub struct Stats {
     pub denied_logins: AtomicU64,
     pub evicted_keys: AtomicU64,
     pub evicted_clients: AtomicU64,
-    /// Large values freed in the background.
+    /// Large values, and keys of flushed databases, freed in the background.
     pub lazy_freed: AtomicU64,
     /// Scripts that were evaluated and have been forgotten for others.
     pub evicted_scripts: AtomicU64,
@@ -99,12 +100,16 @@ impl Stats {
 
     /// Counts an error reply, by its code.
     pub fn count_error(&self, error: &WireError) {
+        self.count_error_code(error.code());
+    }
+
+    fn count_error_code(&self, code: &str) {
         self.error_replies.fetch_add(1, Ordering::Relaxed);
         let mut errors = self.errors.lock();
-        if let Some(count) = errors.get_mut(error.code()) {
+        if let Some(count) = errors.get_mut(code) {
             *count += 1;
         } else if errors.len() < MOST_CODES {
-            errors.insert(error.code().to_owned(), 1);
+            errors.insert(code.to_owned(), 1);
         }
     }
 
@@ -124,8 +129,9 @@ impl Stats {
         peak.max(used)
     }
 
-    /// Counts a client that broke the protocol.
+    /// Counts a client that broke the protocol, and the error that it is told.
     pub fn count_protocol_error(&self) {
+        self.count_error_code("ERR");
         self.protocol_errors.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -139,9 +145,9 @@ impl Stats {
         self.rejected_connections.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Sets the counters back to zero, as `CONFIG RESETSTAT` does. The count of changes
-    /// stays: it belongs to persistence.
-    pub fn reset(&self) {
+    /// Sets the counters back to zero, as `CONFIG RESETSTAT` does, which is what `running` is. The
+    /// count of changes stays: it belongs to persistence.
+    pub fn reset(&self, running: &Command) {
         for counter in [
             &self.connections,
             &self.rejected_connections,
@@ -170,7 +176,7 @@ impl Stats {
         ] {
             counter.store(0, Ordering::Relaxed);
         }
-        self.command_stats.reset();
+        self.command_stats.reset(Some(running));
         let memory = crate::allocator::stats().allocated as u64;
         self.peak_memory.store(memory, Ordering::Relaxed);
         self.peak_memory_at

@@ -86,6 +86,11 @@ impl<'a> Filter<'a> {
             at += 2;
             let what = match word {
                 b"id" => {
+                    // As in Redis, what is said last of whom to kill holds.
+                    if asker == Asker::Kill && !not {
+                        let named = |c: &Condition<'_>| !c.not && matches!(c.what, What::Ids(_));
+                        filter.conditions.retain(|c| !named(c));
+                    }
                     let mut ids = vec![id(value, asker)?];
                     while let Some(next) = args.get(at).filter(|next| !is_condition(next)) {
                         ids.push(id(next, asker)?);
@@ -171,7 +176,8 @@ impl What<'_> {
                     Field::LibName => &names.lib_name,
                     Field::LibVer => &names.lib_ver,
                 };
-                own == *value
+                // What was never set is nothing, and not the empty text.
+                own == *value && !own.is_empty()
             }
         }
     }

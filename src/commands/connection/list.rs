@@ -100,7 +100,7 @@ fn describe(client: &ClientInfo, now: UnixMs, out: &mut Vec<u8>) {
         client.worker,
         client.bytes_in.load(Relaxed),
         client.bytes_out.load(Relaxed),
-        client.commands.load(Relaxed),
+        client.executed(),
     );
 }
 

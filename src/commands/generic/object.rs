@@ -10,7 +10,7 @@ pub(super) fn encoding(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    match ctx.peek(args.at(2)) {
+    match ctx.peek_counted(args.at(2)) {
         Some(entry) => reply.bulk_str(encoding_name(entry)),
         None => reply.null(),
     }
@@ -23,7 +23,7 @@ pub(super) fn freq(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    let Some(entry) = ctx.peek(args.at(2)) else {
+    let Some(entry) = ctx.peek_counted(args.at(2)) else {
         reply.null();
         return Ok(());
     };
@@ -41,7 +41,7 @@ pub(super) fn idletime(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    let Some(entry) = ctx.peek(args.at(2)) else {
+    let Some(entry) = ctx.peek_counted(args.at(2)) else {
         reply.null();
         return Ok(());
     };
@@ -58,7 +58,7 @@ pub(super) fn refcount(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    match ctx.peek(args.at(2)) {
+    match ctx.peek_counted(args.at(2)) {
         Some(_) => reply.int(1),
         None => reply.null(),
     }

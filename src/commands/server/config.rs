@@ -3,6 +3,7 @@
 use crate::config::{Change, Config};
 use crate::execute::SessionContext;
 use crate::protocol::{Args, Reply, WireError, errors};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 pub(super) fn get(
     context: &mut SessionContext<'_>,
@@ -36,6 +37,12 @@ pub(super) fn set(
         .set(&pairs, local, apply)
         .map_err(|error| WireError::new(error.to_string()))?;
     server.config_changed();
+    // The next command must not slip through before anybody has looked. Inside EXEC this thread
+    // holds locks, and the cron looks soon after.
+    let memory = change.includes("maxmemory") || change.includes("maxmemory-policy");
+    if memory && !context.in_transaction() {
+        server.relieve_memory(true);
+    }
     for name in &change.inert {
         tracing::warn!(option = name, "this option has no effect in Lockstep");
     }
@@ -51,6 +58,9 @@ fn apply(change: &Change) -> Result<(), (&'static str, String)> {
             return Err((name, "it can only be changed by a restart".to_owned()));
         }
     }
+    if change.includes("maxclients") {
+        allow_files(change.new.maxclients).map_err(|reason| ("maxclients", reason))?;
+    }
     if change.includes("dir") {
         std::env::set_current_dir(&change.new.dir).map_err(|e| ("dir", e.to_string()))?;
     }
@@ -63,6 +73,28 @@ fn apply(change: &Change) -> Result<(), (&'static str, String)> {
     }
     Ok(())
 }
+
+/// Sees to it that the process may open a file for each of so many clients, and those that it
+/// needs besides.
+fn allow_files(clients: usize) -> Result<(), String> {
+    let needed = (clients as u64).saturating_add(OTHER_FILES);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|e| e.to_string())?;
+    if needed <= soft {
+        return Ok(());
+    }
+    let most = hard.max(soft);
+    let raised = needed <= most && setrlimit(Resource::RLIMIT_NOFILE, needed, hard).is_ok();
+    if raised {
+        return Ok(());
+    }
+    let fit = most.saturating_sub(OTHER_FILES);
+    Err(format!(
+        "The operating system is not able to handle the specified number of clients, try with {fit}"
+    ))
+}
+
+/// What Redis sets aside for files that are not clients.
+const OTHER_FILES: u64 = 32;
 
 /// Whether the folder of the append-only file is there and takes files: told now, it is a refused
 /// option; found out later, all writes would have to be refused.
@@ -94,7 +126,7 @@ pub(super) fn resetstat(
     _args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    context.server.stats.reset();
+    context.server.stats.reset(context.command());
     context.server.evictor.reset_exceeded();
     reply.ok();
     Ok(())

@@ -3,6 +3,7 @@
 //! for parts that are not here.
 
 use super::{find, wrong_form};
+use crate::config::parse_memory;
 use crate::execute::SessionContext;
 use crate::keyspace::{Entry, Shard, ValueRef};
 use crate::number::parse_i64;
@@ -47,6 +48,14 @@ pub(super) fn run(
             pause.store(sleep.min(LONGEST_PAUSE_US), Ordering::Relaxed);
             reply.ok();
         }
+        (b"replybuffer", 4) if reply_buffer(args)? => reply.ok(),
+        (b"dict-resizing", 3) => reply.ok(),
+        (b"quicklist-packed-threshold", 3) => {
+            let bytes = parse_memory(args.at(2)).filter(|bytes| *bytes <= MOST_PACKED);
+            bytes.ok_or(BAD_THRESHOLD)?;
+            reply.ok();
+        }
+        (b"set-disable-deny-scripts", 3) if args.at(2) == b"0" => reply.ok(),
         _ => return Err(elsewhere(name).unwrap_or_else(|| wrong_form(args))),
     }
     Ok(())
@@ -124,6 +133,18 @@ fn value_table(
     Ok(())
 }
 
+/// Whether this is a form of `DEBUG REPLYBUFFER`. A connection's buffer here has no peak that is
+/// forgotten, and is not resized by the clock: both may be switched as one likes.
+fn reply_buffer(args: Args<'_>) -> Result<bool, WireError> {
+    if !args.is(2, "peak-reset-time") {
+        return Ok(args.is(2, "resizing"));
+    }
+    if !args.is(3, "never") && !args.is(3, "reset") {
+        parse_i64(args.at(3)).ok_or(errors::NOT_AN_INTEGER)?;
+    }
+    Ok(true)
+}
+
 /// Why a subcommand of Redis or Valkey is not here. To answer OK and do nothing would tell a
 /// test that it tests something.
 fn elsewhere(name: &[u8]) -> Option<WireError> {
@@ -147,15 +168,11 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
         "the process leaves starting again to its supervisor",
     ),
     (
-        &["dict-resizing", "hashtable-can-abort-shrink"],
+        &["hashtable-can-abort-shrink"],
         "tables grow and shrink in small steps that nothing stops",
     ),
     (
-        &["quicklist-packed-threshold"],
-        "elements of lists have one form, whatever their length",
-    ),
-    (
-        &["replybuffer", "client-enforce-reply-list"],
+        &["client-enforce-reply-list"],
         "a connection has one output buffer, and no list of replies",
     ),
     (
@@ -194,5 +211,10 @@ const NO_TABLE: WireError = WireError::fixed(
     "ERR The value stored at the specified key is not represented using an hash table",
 );
 
+const BAD_THRESHOLD: WireError =
+    WireError::fixed("ERR argument must be a memory value bigger than 1 and smaller than 4gb");
+
+/// 4 GB.
+const MOST_PACKED: u64 = 1 << 32;
 /// An hour.
 const LONGEST_PAUSE_US: u64 = 3_600_000_000;

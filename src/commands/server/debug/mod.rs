@@ -68,9 +68,8 @@ pub(super) fn debug(
             tracing::warn!("DEBUG LOG: {}", args.at(2).escape_ascii());
             reply.ok();
         }
-        (b"error", 3) => {
-            return Err(WireError::from_bytes(args.at(2).to_vec()));
-        }
+        // An answer like any other: nothing has failed, and nothing is counted.
+        (b"error", 3) => reply.error(&WireError::from_bytes(args.at(2).to_vec())),
         (b"protocol", 3) => protocol(args.at(2), reply)?,
         (b"populate", _) => data::populate(context, args, reply)?,
         (b"sdslen", 3) => data::string_lengths(context, args.at(2), reply)?,
@@ -152,7 +151,11 @@ fn find<'l>(locked: &'l Locked<'static>, db: DbIndex, key: &[u8]) -> Option<Entr
 /// Ends the process at once, for those who test what happens then.
 fn die(signal: Signal) {
     tracing::error!(%signal, "DEBUG ends the process");
-    let _ = nix::sys::signal::raise(signal);
+    // The first SIGSEGV may meet the handler that looks for overflown stacks. That one puts the
+    // default back and returns, as if what failed were to be done again: the second ends us.
+    for _ in 0..2 {
+        let _ = nix::sys::signal::raise(signal);
+    }
     // Where the signal is caught or ignored.
     std::process::abort();
 }
@@ -266,6 +269,8 @@ const HELP: &[&str] = &[
     "    Show how many clients occupy how much memory.",
     "CONFIG-REWRITE-FORCE-ALL",
     "    Write all options to the configuration file, those at their defaults as well.",
+    "DICT-RESIZING <0|1>",
+    "    Accepted: tables grow and shrink in small steps, whatever this says.",
     "DIGEST [FULL]",
     "    Show one number for all data, equal on nodes with equal data.",
     "DIGEST-VALUE <key> [<key> ...]",
@@ -297,6 +302,11 @@ const HELP: &[&str] = &[
     "    map, attrib, push, verbatim, true or false.",
     "QUICKLIST <key> [<0|1>]",
     "    Check that a value is stored as a quicklist.",
+    "QUICKLIST-PACKED-THRESHOLD <size>",
+    "    Accepted: elements of lists have one form, whatever their length.",
+    "REPLYBUFFER PEAK-RESET-TIME <milliseconds|NEVER|RESET>",
+    "REPLYBUFFER RESIZING <0|1>",
+    "    Accepted: the buffer of replies is not resized by the clock.",
     "SDSLEN <key>",
     "    Show how a key and its string lie in memory.",
     "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
@@ -306,6 +316,8 @@ const HELP: &[&str] = &[
     "    Write the text of all scripts, or of one, to the server's log.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Stop or resume deleting expired keys that nobody asks for.",
+    "SET-DISABLE-DENY-SCRIPTS 0",
+    "    Accepted: commands that scripts may not call stay closed to them; 1 is refused.",
     "SLEEP <seconds>",
     "    Stop everything for a while.",
     "STRINGMATCH-TEST",

@@ -26,6 +26,9 @@ pub(super) fn server(context: &SessionContext<'_>, text: &mut Text) {
     text.field("arch_bits", usize::BITS);
     text.field("monotonic_clock", "POSIX clock_gettime");
     text.field("multiplexing_api", "epoll");
+    // Redis is C, and tells by what it was compiled; 0.0.0 when that was not gcc.
+    text.field("atomicvar_api", "c11-builtin");
+    text.field("gcc_version", "0.0.0");
     text.field("process_id", std::process::id());
     text.field("process_supervised", server.supervisor.name());
     text.field("run_id", &server.run_id);

@@ -3,18 +3,20 @@
 use super::Text;
 use crate::commands::table;
 use crate::execute::SessionContext;
+use crate::server::CommandCount;
 use std::sync::atomic::Ordering::Relaxed;
 
 pub(super) fn stats(context: &SessionContext<'_>, text: &mut Text) {
     let stats = &context.server.stats;
     let rates = stats.rates.lock().means();
     let kilobytes = |per_second: u64| format!("{:.2}", per_second as f64 / 1024.0);
-    for (name, counter) in [
-        ("total_connections_received", &stats.connections),
-        ("total_commands_processed", &stats.commands),
-    ] {
-        text.field(name, counter.load(Relaxed));
-    }
+    let counts = ended_calls(context);
+    let connections = stats.connections.load(Relaxed);
+    text.field("total_connections_received", connections);
+    let executed: u64 = counts.iter().map(|count| count.calls).sum();
+    // An EXEC around this has not ended either.
+    let around = u64::from(context.in_transaction());
+    text.field("total_commands_processed", executed.saturating_sub(around));
     text.field("instantaneous_ops_per_sec", rates.commands);
     text.field("total_net_input_bytes", stats.bytes_in.load(Relaxed));
     text.field("total_net_output_bytes", stats.bytes_out.load(Relaxed));
@@ -51,7 +53,6 @@ pub(super) fn stats(context: &SessionContext<'_>, text: &mut Text) {
     text.field("current_eviction_exceeded_time", current.as_millis());
     // Every payload is checked whole, whatever sanitize-dump-payload says.
     let restore = table::lookup(b"restore").map(|command| command.id);
-    let counts = stats.command_stats.counts();
     let payloads = restore.and_then(|id| counts.get(id)).map_or(0, |c| c.calls);
     text.field("dump_payload_sanitizations", payloads);
     let heard = context.server.pubsub.totals();
@@ -90,6 +91,14 @@ pub(super) fn stats(context: &SessionContext<'_>, text: &mut Text) {
     let writes: u64 = workers.iter().map(|w| w.writes.load(Relaxed)).sum();
     text.field("total_reads_processed", reads);
     text.field("total_writes_processed", writes);
+    let (turns, busy_us) = context.server.worker_turns();
+    text.field("eventloop_cycles", turns);
+    text.field("eventloop_duration_sum", busy_us);
+    let commands_ns: u64 = counts.iter().map(|count| count.nanos).sum();
+    text.field("eventloop_duration_cmd_sum", commands_ns / 1000);
+    text.field("instantaneous_eventloop_cycles_per_sec", rates.turns);
+    let each = rates.busy_us / rates.turns.max(1);
+    text.field("instantaneous_eventloop_duration_usec", each);
     text.field("protocol_errors", stats.protocol_errors.load(Relaxed));
 }
 
@@ -131,8 +140,18 @@ const NEVER: [&str; 18] = [
     "acl_access_denied_channel",
 ];
 
+/// What commands have been called, without the call that asks: as in Redis a call counts when it
+/// has ended.
+fn ended_calls(context: &SessionContext<'_>) -> Vec<CommandCount> {
+    let mut counts = context.server.stats.command_stats.counts();
+    if let Some(own) = counts.get_mut(context.command().id) {
+        own.calls = own.calls.saturating_sub(1);
+    }
+    counts
+}
+
 pub(super) fn commands(context: &SessionContext<'_>, text: &mut Text) {
-    let counts = context.server.stats.command_stats.counts();
+    let counts = ended_calls(context);
     for (command, count) in table::all().iter().zip(counts) {
         if count.calls + count.rejected == 0 {
             continue;
@@ -158,6 +177,9 @@ pub(super) fn errors(context: &SessionContext<'_>, text: &mut Text) {
 pub(super) fn latencies(context: &SessionContext<'_>, text: &mut Text) {
     let stats = &context.server.stats.command_stats;
     let config = context.server.config.current();
+    if !config.latency_tracking {
+        return;
+    }
     for command in table::all() {
         let Some(durations) = stats.durations(command) else {
             continue;
