@@ -189,7 +189,7 @@ unsafe fn refuse_faces(state: *mut lua_State) {
 /// A function that reads its first argument, through its face.
 ///
 /// # Safety
-/// Called by Lua only, as all that follow.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn through_face(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of guards.
     unsafe {
@@ -201,6 +201,9 @@ unsafe extern "C-unwind" fn through_face(state: *mut lua_State) -> c_int {
 }
 
 /// `table.insert`
+///
+/// # Safety
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn insert(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of guards.
     unsafe {
@@ -217,6 +220,9 @@ unsafe extern "C-unwind" fn insert(state: *mut lua_State) -> c_int {
 }
 
 /// `rawset`
+///
+/// # Safety
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn rawset(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of guards.
     unsafe {
@@ -228,6 +234,9 @@ unsafe extern "C-unwind" fn rawset(state: *mut lua_State) -> c_int {
 }
 
 /// `setmetatable`
+///
+/// # Safety
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn setmetatable(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of guards.
     unsafe {
@@ -239,6 +248,9 @@ unsafe extern "C-unwind" fn setmetatable(state: *mut lua_State) -> c_int {
 }
 
 /// `getmetatable`: of a face, what a script may see.
+///
+/// # Safety
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn getmetatable(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are the table of faces, that of what they show, and the original.
     unsafe {
@@ -252,6 +264,9 @@ unsafe extern "C-unwind" fn getmetatable(state: *mut lua_State) -> c_int {
 }
 
 /// `pairs`: what is behind a face is not handed out.
+///
+/// # Safety
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn pairs(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalue is `next` with its guard; there is room.
     unsafe {
@@ -295,6 +310,9 @@ unsafe fn spoil(state: *mut lua_State) {
 }
 
 /// `loadstring`, of text only.
+///
+/// # Safety
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn loadstring(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of guards; there is room.
     unsafe {
@@ -314,6 +332,9 @@ unsafe extern "C-unwind" fn loadstring(state: *mut lua_State) -> c_int {
 }
 
 /// `load`, of text only: the pieces pass [`piece`].
+///
+/// # Safety
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn load(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of guards; there is room.
     unsafe {
@@ -328,6 +349,9 @@ unsafe extern "C-unwind" fn load(state: *mut lua_State) -> c_int {
 }
 
 /// The next piece of a text from the script's function.
+///
+/// # Safety
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn piece(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those that `load` has given.
     unsafe {
@@ -348,6 +372,9 @@ unsafe extern "C-unwind" fn piece(state: *mut lua_State) -> c_int {
 }
 
 /// `unpack`, which counts without overflow.
+///
+/// # Safety
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn unpack(state: *mut lua_State) -> c_int {
     // SAFETY: room for the values is made before they are pushed.
     unsafe {
@@ -395,6 +422,9 @@ unsafe fn show_error(state: *mut lua_State, at: c_int, as_table: c_int) {
 }
 
 /// `pcall`: of an error that is a table, its text.
+///
+/// # Safety
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn pcall(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of the host's functions.
     unsafe {
@@ -426,6 +456,9 @@ unsafe extern "C-unwind" fn pcall(state: *mut lua_State) -> c_int {
 }
 
 /// `xpcall`
+///
+/// # Safety
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn xpcall(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of the host's functions.
     unsafe {
@@ -446,6 +479,9 @@ unsafe extern "C-unwind" fn xpcall(state: *mut lua_State) -> c_int {
 }
 
 /// Calls a script's own handler of errors with the error.
+///
+/// # Safety
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn handle(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those that `xpcall` has given.
     unsafe {
@@ -462,6 +498,9 @@ unsafe extern "C-unwind" fn handle(state: *mut lua_State) -> c_int {
 }
 
 /// `coroutine.resume`
+///
+/// # Safety
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn coresume(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of the host's functions and the original.
     unsafe {
@@ -474,6 +513,9 @@ unsafe extern "C-unwind" fn coresume(state: *mut lua_State) -> c_int {
 }
 
 /// `math.random`
+///
+/// # Safety
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn random(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of the host's functions.
     unsafe {
@@ -509,6 +551,9 @@ unsafe extern "C-unwind" fn random(state: *mut lua_State) -> c_int {
 }
 
 /// `math.randomseed`
+///
+/// # Safety
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn randomseed(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of the host's functions.
     unsafe {
