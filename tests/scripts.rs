@@ -281,14 +281,9 @@ fn scripts_do_not_write_where_nothing_can_be_saved() {
 
 #[test]
 fn a_replica_that_serves_nothing_stale_runs_only_scripts_that_allow_it() {
-    let options = [
-        "--replicaof",
-        "127.0.0.1",
-        "1",
-        "--replica-serve-stale-data",
-        "no",
-    ];
-    let server = Server::start(&options);
+    let server = Server::start(&[]);
+    server.call(&["REPLICAOF", "127.0.0.1", "1"]);
+    server.call(&["CONFIG", "SET", "replica-serve-stale-data", "no"]);
     let mut client = connect(server.port);
     let get = "return redis.call('get', 'k')";
     for (script, expected) in [

@@ -189,7 +189,7 @@ unsafe fn refuse_faces(state: *mut lua_State) {
 /// A function that reads its first argument, through its face.
 ///
 /// # Safety
-/// Called by Lua only, as all that follow.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn through_face(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of guards.
     unsafe {
@@ -203,7 +203,7 @@ unsafe extern "C-unwind" fn through_face(state: *mut lua_State) -> c_int {
 /// `table.insert`
 ///
 /// # Safety
-/// Called by Lua only.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn insert(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of guards.
     unsafe {
@@ -222,7 +222,7 @@ unsafe extern "C-unwind" fn insert(state: *mut lua_State) -> c_int {
 /// `rawset`
 ///
 /// # Safety
-/// Called by Lua only.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn rawset(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of guards.
     unsafe {
@@ -236,7 +236,7 @@ unsafe extern "C-unwind" fn rawset(state: *mut lua_State) -> c_int {
 /// `setmetatable`
 ///
 /// # Safety
-/// Called by Lua only.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn setmetatable(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of guards.
     unsafe {
@@ -250,7 +250,7 @@ unsafe extern "C-unwind" fn setmetatable(state: *mut lua_State) -> c_int {
 /// `getmetatable`: of a face, what a script may see.
 ///
 /// # Safety
-/// Called by Lua only.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn getmetatable(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are the table of faces, that of what they show, and the original.
     unsafe {
@@ -266,7 +266,7 @@ unsafe extern "C-unwind" fn getmetatable(state: *mut lua_State) -> c_int {
 /// `pairs`: what is behind a face is not handed out.
 ///
 /// # Safety
-/// Called by Lua only.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn pairs(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalue is `next` with its guard; there is room.
     unsafe {
@@ -312,7 +312,7 @@ unsafe fn spoil(state: *mut lua_State) {
 /// `loadstring`, of text only.
 ///
 /// # Safety
-/// Called by Lua only.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn loadstring(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of guards; there is room.
     unsafe {
@@ -334,7 +334,7 @@ unsafe extern "C-unwind" fn loadstring(state: *mut lua_State) -> c_int {
 /// `load`, of text only: the pieces pass [`piece`].
 ///
 /// # Safety
-/// Called by Lua only.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn load(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of guards; there is room.
     unsafe {
@@ -351,7 +351,7 @@ unsafe extern "C-unwind" fn load(state: *mut lua_State) -> c_int {
 /// The next piece of a text from the script's function.
 ///
 /// # Safety
-/// Called by Lua only.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn piece(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those that `load` has given.
     unsafe {
@@ -374,7 +374,7 @@ unsafe extern "C-unwind" fn piece(state: *mut lua_State) -> c_int {
 /// `unpack`, which counts without overflow.
 ///
 /// # Safety
-/// Called by Lua only.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn unpack(state: *mut lua_State) -> c_int {
     // SAFETY: room for the values is made before they are pushed.
     unsafe {
@@ -424,7 +424,7 @@ unsafe fn show_error(state: *mut lua_State, at: c_int, as_table: c_int) {
 /// `pcall`: of an error that is a table, its text.
 ///
 /// # Safety
-/// Called by Lua only.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn pcall(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of the host's functions.
     unsafe {
@@ -458,7 +458,7 @@ unsafe extern "C-unwind" fn pcall(state: *mut lua_State) -> c_int {
 /// `xpcall`
 ///
 /// # Safety
-/// Called by Lua only.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn xpcall(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of the host's functions.
     unsafe {
@@ -481,7 +481,7 @@ unsafe extern "C-unwind" fn xpcall(state: *mut lua_State) -> c_int {
 /// Calls a script's own handler of errors with the error.
 ///
 /// # Safety
-/// Called by Lua only.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn handle(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those that `xpcall` has given.
     unsafe {
@@ -500,7 +500,7 @@ unsafe extern "C-unwind" fn handle(state: *mut lua_State) -> c_int {
 /// `coroutine.resume`
 ///
 /// # Safety
-/// Called by Lua only.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn coresume(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of the host's functions and the original.
     unsafe {
@@ -515,7 +515,7 @@ unsafe extern "C-unwind" fn coresume(state: *mut lua_State) -> c_int {
 /// `math.random`
 ///
 /// # Safety
-/// Called by Lua only.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn random(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of the host's functions.
     unsafe {
@@ -553,7 +553,7 @@ unsafe extern "C-unwind" fn random(state: *mut lua_State) -> c_int {
 /// `math.randomseed`
 ///
 /// # Safety
-/// Called by Lua only.
+/// Called by Lua only, with the upvalues that it was given here.
 unsafe extern "C-unwind" fn randomseed(state: *mut lua_State) -> c_int {
     // SAFETY: the upvalues are those of the host's functions.
     unsafe {
