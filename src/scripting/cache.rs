@@ -176,7 +176,10 @@ impl Scripts {
 
     /// Whether it was not there yet.
     fn insert(&self, by_sha: &mut HashMap<Sha, Arc<Script>>, script: &Arc<Script>) -> bool {
-        if by_sha.contains_key(&script.sha) {
+        if let Some(kept) = by_sha.get(&script.sha) {
+            // Two have brought it at once: interpreters need not keep the other.
+            let is_other = !Arc::ptr_eq(kept, script);
+            script.gone.store(is_other, Ordering::Relaxed);
             return false;
         }
         let now = self.clock.fetch_add(2, Ordering::Relaxed) + 2;
