@@ -217,7 +217,7 @@ fn values_are_normalised_as_redis_does() {
         ("repl-backlog-size", "1", "16384"),
         ("hz", "0", "1"),
         ("appendonly", "YES", "yes"),
-        ("save", "900  1", "900 1"),
+        ("save", "900 1 60 5", "900 1 60 5"),
         ("save", "", ""),
         ("shutdown-on-sigint", "force now", "now force"),
         ("latency-tracking-info-percentiles", "50 99.99", "50 99.99"),
