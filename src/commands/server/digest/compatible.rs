@@ -7,7 +7,7 @@
 
 use super::Digest;
 use crate::keyspace::{DbIndex, EntryRef, Locked, ValueRef};
-use crate::number::format_g;
+use crate::number::format_double;
 use crate::time::UnixMs;
 use crate::values::hash::HashRef;
 use crate::values::list::ListRef;
@@ -120,7 +120,7 @@ fn add_sorted(digest: &mut Digest, set: SortedSetRef<'_>) {
     for (member, score) in set.iter() {
         let mut one = Digest::default();
         one.mix(member.text(&mut itoa::Buffer::new()));
-        one.mix(format_g(score, 17).as_bytes());
+        one.mix(format_double(score).as_bytes());
         digest.add(&one.0);
     }
 }
