@@ -2,13 +2,15 @@
 //!
 //! With `always` each batch is followed by an fsync on the writer's own thread: what arrives
 //! meanwhile is the next batch, so that one fsync covers the writes of many clients. Otherwise
-//! nobody waits, and the writer lets a millisecond's worth gather before it writes again.
+//! nobody waits, and the writer lets a millisecond's worth gather before it writes again; but
+//! where a primary waits for a replica's file, each batch is fsynced at once with `everysec` too.
 
 use super::annotation::Annotation;
 use super::handle::{Begin, Mode, Switch};
 use super::manifest::{FileInfo, sync_dir};
 use super::rewrite;
 use crate::config::AppendFsync;
+use crate::execute::Gates;
 use crate::observe;
 use crate::protocol::{encode_bulk, encode_header};
 use crate::server::Server;
@@ -18,18 +20,16 @@ use bytes::Bytes;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::Thread;
 
 /// Starts the writer's thread, which lasts until the file is closed.
 pub(super) fn spawn(server: &'static Server) -> io::Result<Thread> {
     let (jobs, todo) = mpsc::channel();
-    let fsyncing = Arc::new(AtomicBool::new(false));
-    let busy = Arc::clone(&fsyncing);
     std::thread::Builder::new()
         .name("aof-fsync".into())
-        .spawn(move || fsync_thread(server, &todo, &busy))?;
+        .spawn(move || fsync_thread(server, &todo))?;
     let writer = Writer {
         server,
         generation: 0,
@@ -40,7 +40,6 @@ pub(super) fn spawn(server: &'static Server) -> io::Result<Thread> {
         fsynced_at: Instant::now(),
         ticked_at: Instant::now(),
         jobs,
-        fsyncing,
     };
     let handle = std::thread::Builder::new()
         .name("aof".into())
@@ -60,7 +59,6 @@ struct Writer {
     fsynced_at: Instant,
     ticked_at: Instant,
     jobs: mpsc::Sender<Fsync>,
-    fsyncing: Arc<AtomicBool>,
 }
 
 struct OpenFile {
@@ -112,7 +110,7 @@ impl Writer {
             self.tick();
             if !wrote {
                 self.wait();
-            } else if policy != AppendFsync::Always {
+            } else if policy != AppendFsync::Always && !is_awaited(self.server) {
                 std::thread::sleep(GATHER);
             }
         }
@@ -245,9 +243,8 @@ impl Writer {
                 aof.publish(self.server, self.generation, self.cursor);
             }
             AppendFsync::EverySec => {
-                if self.fsynced_at.elapsed() >= SECOND
-                    && !self.fsyncing.swap(true, Ordering::SeqCst)
-                {
+                let due = self.fsynced_at.elapsed() >= SECOND || is_awaited(self.server);
+                if due && !self.server.aof.fsyncing.swap(true, Ordering::SeqCst) {
                     self.fsynced_at = Instant::now();
                     self.unsynced = false;
                     let job = Fsync {
@@ -464,7 +461,7 @@ struct Fsync {
     offset: u64,
 }
 
-fn fsync_thread(server: &'static Server, jobs: &mpsc::Receiver<Fsync>, busy: &AtomicBool) {
+fn fsync_thread(server: &'static Server, jobs: &mpsc::Receiver<Fsync>) {
     for job in jobs {
         let begun = Instant::now();
         let done = job.file.sync_data();
@@ -478,8 +475,17 @@ fn fsync_thread(server: &'static Server, jobs: &mpsc::Receiver<Fsync>, busy: &At
                 server.aof.broken(server, error);
             }
         }
-        busy.store(false, Ordering::SeqCst);
+        server.aof.fsyncing.store(false, Ordering::SeqCst);
+        if is_awaited(server) {
+            // What was written meanwhile is the next to be fsynced.
+            server.aof.wake();
+        }
     }
+}
+
+/// Whether this node's primary waits for its file: then each second is at once.
+fn is_awaited(server: &Server) -> bool {
+    server.replication.standing.is_file_awaited() && server.gates.has(Gates::REPLICA)
 }
 
 const READ_AT_ONCE: usize = 4 << 20;

@@ -40,6 +40,7 @@ pub(super) fn debug(
             reply.simple(&digest.hex());
         }
         (b"reload", _) => reload::reload(context, args, reply)?,
+        (b"loadaof", 2) => reload::load_aof(context, reply)?,
         (b"digest-value", _) => digest_value(context, args, reply),
         (b"object", 3) => object(context, args.at(2), true, reply)?,
         (b"object", 4) if args.is(3, "fast") => object(context, args.at(2), false, reply)?,
@@ -264,6 +265,8 @@ const HELP: &[&str] = &[
     "    Lose the memory of a copy of the string.",
     "LISTPACK <key>",
     "    Check that a value is stored as a listpack.",
+    "LOADAOF",
+    "    Empty the data and load the append-only file.",
     "LOG <message>",
     "    Write a line to the server's log.",
     "MALLCTL <name> [<integer>]",
