@@ -542,3 +542,26 @@ fn an_empty_file_that_nobody_names_goes() {
     assert!(!left.exists());
     assert!(other.exists(), "it may be somebody's data");
 }
+
+#[test]
+fn the_file_can_be_loaded_while_the_server_runs() {
+    let server = Server::start(&["--appendonly", "yes", "--appendfsync", "no"]);
+    wait_rewritten(&server);
+    let library = "#!lua name=l\nredis.register_function('f', function() return 1 end)";
+    server.call(&["FUNCTION", "LOAD", library]);
+    for n in 0..500 {
+        server.call(&["RPUSH", &format!("list:{}", n % 7), &n.to_string()]);
+    }
+    server.call(&["BGREWRITEAOF"]);
+    server.call(&["SET", "k", "v"]);
+    let digest = server.digest();
+    assert_eq!(server.text(&["DEBUG", "LOADAOF"]), "OK");
+    assert_eq!(server.digest(), digest);
+    assert_eq!(server.text(&["FCALL", "f", "0"]), "1");
+    server.call(&["INCR", "n"]);
+    assert_eq!(server.text(&["DEBUG", "LOADAOF"]), "OK");
+    assert_eq!(server.text(&["GET", "n"]), "1");
+    server.call(&["CONFIG", "SET", "appendonly", "no"]);
+    assert!(server.try_call(&["DEBUG", "LOADAOF"]).is_err());
+    assert_eq!(server.text(&["GET", "n"]), "1");
+}

@@ -221,3 +221,69 @@ fn clients_are_told_how_far_loading_has_come() {
     assert_eq!(persistence(&server, "loading_start_time"), "");
     assert_eq!(server.digest(), digest);
 }
+
+#[test]
+fn what_flushall_deleted_does_not_come_back() {
+    let mut server = Server::start(&["--save", "3600 1"]);
+    server.call(&["SET", "k", "v"]);
+    server.call(&["SAVE"]);
+    server.call(&["FLUSHDB"]);
+    server.kill();
+    server.restart();
+    assert_eq!(server.text(&["DBSIZE"]), "1", "as in Redis");
+    // A save that is under way holds what is gone: it must not have the last word.
+    server.call(&["DEBUG", "POPULATE", "200"]);
+    server.call(&["CONFIG", "SET", "rdb-key-save-delay", "10000"]);
+    server.call(&["BGSAVE"]);
+    server.call(&["FLUSHALL"]);
+    assert_eq!(persistence(&server, "rdb_changes_since_last_save"), "0");
+    server.call(&["CONFIG", "SET", "rdb-key-save-delay", "0"]);
+    eventually("the save to end", || {
+        persistence(&server, "rdb_bgsave_in_progress") == "0"
+    });
+    server.kill();
+    server.restart();
+    assert_eq!(server.text(&["DBSIZE"]), "0");
+    // What comes after it in a transaction is there.
+    let mut client = server.client();
+    for command in [
+        &["MULTI"][..],
+        &["FLUSHALL"],
+        &["SET", "after", "1"],
+        &["EXEC"],
+    ] {
+        client.call(command).expect("a reply");
+    }
+    server.kill();
+    server.restart();
+    assert_eq!(server.text(&["GET", "after"]), "1");
+}
+
+#[test]
+fn a_save_takes_as_long_as_a_test_wants() {
+    let server = Server::start(&["--save", "3600 1"]);
+    server.call(&["DEBUG", "POPULATE", "300"]);
+    server.call(&["CONFIG", "SET", "rdb-key-save-delay", "100000"]);
+    server.call(&["BGSAVE"]);
+    eventually("some keys to be saved", || {
+        persistence(&server, "current_save_keys_processed") != "0"
+    });
+    assert_eq!(persistence(&server, "rdb_bgsave_in_progress"), "1");
+    assert_eq!(persistence(&server, "current_save_keys_total"), "300");
+    assert_eq!(
+        server.text(&["BGSAVE", "CANCEL"]),
+        "Background saving cancelled"
+    );
+    eventually("the save to end", || {
+        persistence(&server, "rdb_bgsave_in_progress") == "0"
+    });
+    eventually("the snapshot to end", || {
+        persistence(&server, "current_fork_perc") == "0.00"
+    });
+    // A shutdown does not wait for one that is slow either.
+    server.call(&["BGSAVE"]);
+    let _ = server.try_call(&["CONFIG", "SET", "rdb-key-save-delay", "0"]);
+    server.signal(nix::sys::signal::Signal::SIGTERM);
+    let mut server = server;
+    assert!(server.wait(), "{}", server.log());
+}

@@ -166,3 +166,12 @@ fn all_options_can_be_written_to_the_file() {
     child.kill().expect("it dies");
     child.wait().expect("it is gone");
 }
+
+#[test]
+fn a_terminal_that_is_closed_does_not_end_the_server() {
+    let server = Server::start(&[]);
+    server.signal(nix::sys::signal::Signal::SIGHUP);
+    server.signal(nix::sys::signal::Signal::SIGPIPE);
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert_eq!(server.text(&["PING"]), "PONG");
+}

@@ -11,6 +11,7 @@ use crate::commit::Event;
 use crate::config::AppendFsync;
 use crate::dump_file;
 use crate::execute::Gates;
+use crate::keyspace::{Libraries, Locked};
 use crate::server::Server;
 use crate::snapshot;
 use crate::time::{Duration, Instant};
@@ -36,6 +37,8 @@ pub struct Aof {
     pub(super) by_workers: AtomicBool,
     /// The offset up to which the log has been given to the operating system.
     pub(super) written: AtomicU64,
+    /// Whether the thread for fsyncs is at work.
+    pub(super) fsyncing: AtomicBool,
     error: Mutex<Option<String>>,
     pub(super) status: Mutex<AofStatus>,
     pub(super) current_bytes: AtomicU64,
@@ -174,6 +177,7 @@ impl Aof {
             pen: Mutex::new(None),
             by_workers: AtomicBool::new(false),
             written: AtomicU64::new(0),
+            fsyncing: AtomicBool::new(false),
             error: Mutex::new(None),
             status: Mutex::default(),
             current_bytes: AtomicU64::new(0),
@@ -234,6 +238,22 @@ impl Aof {
             current_bytes: self.current_bytes.load(Ordering::Relaxed),
             ..*self.status.lock()
         }
+    }
+
+    /// Whether new files are to be made once what runs has ended.
+    pub fn is_rewrite_pending(&self) -> bool {
+        self.gate.lock().fresh_wanted
+    }
+
+    /// Bytes of the log that are still to be written.
+    pub fn unwritten(&self, server: &Server) -> u64 {
+        let consumer = self.gate.lock().consumer;
+        consumer.map_or(0, |consumer| server.log.behind(consumer))
+    }
+
+    /// Whether the thread for fsyncs is at work.
+    pub fn is_fsyncing(&self) -> bool {
+        self.fsyncing.load(Ordering::SeqCst)
     }
 
     // --- start and stop ---
@@ -319,6 +339,55 @@ impl Aof {
         server.refresh_rules();
         self.start_writer(server)
             .map_err(io_error("start a thread for", &dir))
+    }
+
+    /// Empties the data and loads the files anew (`DEBUG LOADAOF`), on this thread; meanwhile
+    /// clients are told that data is being loaded. Nothing may be locked by it.
+    ///
+    /// # Errors
+    /// When nothing is written, or the files do not get all that there is. What the files do not
+    /// hold is then still there; only if they cannot be loaded the process ends, as in Redis.
+    pub fn reload(&self, server: &'static Server) -> Result<(), String> {
+        if !self.is_writing() {
+            return Err("there is no append-only file".into());
+        }
+        // A primary's stream waits, and so do snapshots, expiry and clients.
+        let _stream = server.replication.stream_lock();
+        server.gates.set(Gates::LOADING, true);
+        let result = self.reload_quietly(server);
+        server.gates.set(Gates::LOADING, false);
+        result
+    }
+
+    fn reload_quietly(&self, server: &'static Server) -> Result<(), String> {
+        // Whoever passed the gate before has finished when all locks were taken.
+        drop(Locked::everything(&server.keyspace));
+        let begun = Instant::now();
+        self.wake();
+        while !self.gate.lock().linked || self.unwritten(server) > 0 {
+            if begun.elapsed() > RELOAD_PATIENCE || self.last_error().is_some() {
+                return Err("the append-only file does not hold everything".into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        {
+            let mut locked = Locked::everything(&server.keyspace);
+            for (_, shard) in locked.shards_mut() {
+                server.free_later(Box::new(shard.flush()));
+            }
+            server.keyspace.functions.replace(Libraries::default());
+        }
+        let (dir, name) = {
+            let files = self.files.lock();
+            (files.dir.clone(), files.manifest_name())
+        };
+        let loaded = load::load(server, &dir, &name);
+        server.loading.ends();
+        if let Err(error) = loaded {
+            tracing::error!(%error, "the data is incomplete; exiting");
+            std::process::exit(1);
+        }
+        Ok(())
     }
 
     /// Writes and fsyncs the rest.
@@ -547,3 +616,5 @@ impl Aof {
 /// How long a worker waits for whoever writes. Only the change to a new increment takes longer
 /// on a healthy disk.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// How long a reload waits for what is to be written.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(10);

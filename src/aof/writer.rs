@@ -4,7 +4,8 @@
 //! meanwhile is the next batch, so that one fsync covers the writes of many clients. Otherwise
 //! workers write by themselves before they send a reply ([`Writer::write_through`]), so that a
 //! process that is killed loses nothing that it has answered; the thread sees to what nobody
-//! is told of, and lets a millisecond's worth gather before it writes again.
+//! is told of, and lets a millisecond's worth gather before it writes again; but where a primary
+//! waits for a replica's file, each batch is fsynced at once with `everysec` too.
 //!
 //! What must stay true: who writes holds the writer; nobody waits for it with a lock of his
 //! own.
@@ -14,6 +15,7 @@ use super::handle::{Begin, Mode, Switch};
 use super::manifest::{FileInfo, sync_dir};
 use super::rewrite;
 use crate::config::AppendFsync;
+use crate::execute::Gates;
 use crate::observe;
 use crate::protocol::{encode_bulk, encode_header};
 use crate::server::Server;
@@ -23,18 +25,16 @@ use bytes::Bytes;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::Thread;
 
 /// Makes the writer and starts its thread, which lasts until the file is closed.
 pub(super) fn spawn(server: &'static Server) -> io::Result<Thread> {
     let (jobs, todo) = mpsc::channel();
-    let fsyncing = Arc::new(AtomicBool::new(false));
-    let busy = Arc::clone(&fsyncing);
     std::thread::Builder::new()
         .name("aof-fsync".into())
-        .spawn(move || fsync_thread(server, &todo, &busy))?;
+        .spawn(move || fsync_thread(server, &todo))?;
     let writer = Writer {
         server,
         generation: 0,
@@ -46,7 +46,6 @@ pub(super) fn spawn(server: &'static Server) -> io::Result<Thread> {
         fsynced_at: Instant::now(),
         ticked_at: Instant::now(),
         jobs,
-        fsyncing,
     };
     *server.aof.pen.lock() = Some(writer);
     let handle = std::thread::Builder::new()
@@ -94,7 +93,6 @@ pub(super) struct Writer {
     fsynced_at: Instant,
     ticked_at: Instant,
     jobs: mpsc::Sender<Fsync>,
-    fsyncing: Arc<AtomicBool>,
 }
 
 struct OpenFile {
@@ -152,6 +150,7 @@ impl Writer {
         let moved = std::mem::replace(&mut self.seen, self.cursor) != self.cursor;
         match (wrote, policy) {
             (true, AppendFsync::Always) => Next::Turn,
+            (true, _) if is_awaited(self.server) => Next::Turn,
             (true, _) => Next::Sleep(GATHER),
             (false, _) if by_workers && moved => Next::Sleep(GATHER),
             (false, _) => self.wait(),
@@ -162,7 +161,7 @@ impl Writer {
     /// file is being fsynced nothing is written, as in Redis: it would be waited for. Whether
     /// the thread has to do something first, for which it is worth waiting.
     pub fn write_through(&mut self, end: u64) -> bool {
-        while self.cursor < end && !self.fsyncing.load(Ordering::SeqCst) {
+        while self.cursor < end && !self.server.aof.is_fsyncing() {
             let limit = {
                 let gate = self.server.aof.gate.lock();
                 if gate.mode != Mode::On {
@@ -315,9 +314,8 @@ impl Writer {
                 aof.publish(self.server, self.generation, self.cursor);
             }
             AppendFsync::EverySec => {
-                if self.fsynced_at.elapsed() >= SECOND
-                    && !self.fsyncing.swap(true, Ordering::SeqCst)
-                {
+                let due = self.fsynced_at.elapsed() >= SECOND || is_awaited(self.server);
+                if due && !self.server.aof.fsyncing.swap(true, Ordering::SeqCst) {
                     self.fsynced_at = Instant::now();
                     self.unsynced = false;
                     let job = Fsync {
@@ -542,7 +540,7 @@ struct Fsync {
     offset: u64,
 }
 
-fn fsync_thread(server: &'static Server, jobs: &mpsc::Receiver<Fsync>, busy: &AtomicBool) {
+fn fsync_thread(server: &'static Server, jobs: &mpsc::Receiver<Fsync>) {
     for job in jobs {
         let begun = Instant::now();
         let done = job.file.sync_data();
@@ -556,8 +554,17 @@ fn fsync_thread(server: &'static Server, jobs: &mpsc::Receiver<Fsync>, busy: &At
                 server.aof.broken(server, error);
             }
         }
-        busy.store(false, Ordering::SeqCst);
+        server.aof.fsyncing.store(false, Ordering::SeqCst);
+        if is_awaited(server) {
+            // What was written meanwhile is the next to be fsynced.
+            server.aof.wake();
+        }
     }
+}
+
+/// Whether this node's primary waits for its file: then each second is at once.
+fn is_awaited(server: &Server) -> bool {
+    server.replication.standing.is_file_awaited() && server.gates.has(Gates::REPLICA)
 }
 
 const READ_AT_ONCE: usize = 4 << 20;

@@ -65,6 +65,12 @@ fn bgrewriteaof(
     _args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
+    if context.in_transaction() {
+        // The snapshot of it waits for the locks that EXEC holds.
+        context.server.aof.start_rewrite(context.server);
+        reply.simple("Background append only file rewriting scheduled");
+        return Ok(());
+    }
     if !context.server.aof.start_rewrite(context.server) {
         return Err(WireError::fixed(
             "ERR Background append only file rewriting already in progress",

@@ -318,6 +318,42 @@ fn a_replay_does_not_ask_the_clock() {
     assert_eq!(state, [entry("k", "v", 6), entry("n", "4", 7)]);
 }
 
+#[test]
+fn what_redis_writes_of_streams_is_understood() {
+    let mut replica = Fixture::new();
+    for line in [
+        "XADD x 1-0 a b",
+        "XADD x 2-0 a b",
+        "XADD x 3-0 a b",
+        "XGROUP CREATE x g 3-0",
+        "XDEL x 1-0",
+        // A rewritten file: the entry is gone and still pending.
+        "XCLAIM x g c 0 1-0 TIME 5 RETRYCOUNT 2 JUSTID FORCE",
+        "XCLAIM x g c 0 3-0 TIME 5 RETRYCOUNT 2 JUSTID FORCE",
+        // Approximate trimming, as it was carried out.
+        "XTRIM x MAXLEN = 1 LIMIT 100",
+        "XADD x MINID = 3-0 LIMIT 100 4-0 a b",
+    ] {
+        let command = words(line).iter().map(|w| w.as_bytes().to_vec()).collect();
+        replica.apply(&[command]);
+    }
+    let reply = |node: &mut Fixture, line: &str| node.run(0, &words(line)).reply;
+    assert_eq!(reply(&mut replica, "XACK x g 2-0"), ":0");
+    // A claim that a primary tells of: it has met that the entry is gone.
+    let claim = |line: &str| vec![words(line).iter().map(|w| w.as_bytes().to_vec()).collect()];
+    let gone = "XCLAIM x g d 0 1-0 TIME 6 RETRYCOUNT 3 FORCE JUSTID LASTID 3-0";
+    replica.apply(&claim(gone));
+    assert_eq!(reply(&mut replica, "XACK x g 1-0"), ":0");
+    replica.apply(&claim(
+        "XCLAIM x g c 0 1-0 TIME 5 RETRYCOUNT 2 JUSTID FORCE",
+    ));
+    assert_eq!(reply(&mut replica, "XACK x g 1-0"), ":1", "as a file says");
+    assert_eq!(reply(&mut replica, "XACK x g 3-0"), ":1");
+    assert_eq!(reply(&mut replica, "XTRIM x MAXLEN 0"), ":2");
+    let refused = replica.run(0, &words("XTRIM x MAXLEN = 1 LIMIT 100"));
+    assert!(refused.reply.starts_with('-'), "a client may not say so");
+}
+
 /// `K` and `L` stand for keys, `V` for a value, `N` for a number, `S` for a few
 /// milliseconds.
 const CALLS: &[&str] = &[

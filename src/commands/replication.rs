@@ -281,12 +281,12 @@ fn wait(
     args: Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), WireError> {
-    let count = parse_i64(args.at(1)).ok_or(errors::NOT_AN_INTEGER)?;
-    let deadline = deadline(args.at(2))?;
     let server = context.server;
     if server.replication.is_replica() {
         return Err(WAIT_ON_REPLICA);
     }
+    let count = parse_i64(args.at(1)).ok_or(errors::NOT_AN_INTEGER)?;
+    let deadline = deadline(args.at(2))?;
     let offset = context.client.last_write;
     let reached = server.replication.count_acked(AckLevel::Applied, offset);
     if reached as i64 >= count || context.in_transaction() {
@@ -310,11 +310,7 @@ fn waitaof(
     let local = match parse_i64(args.at(1)).ok_or(errors::NOT_AN_INTEGER)? {
         0 => false,
         1 => true,
-        _ => {
-            return Err(WireError::fixed(
-                "ERR value is out of range, value must between 0 and 1",
-            ));
-        }
+        _ => return Err(NOT_0_OR_1),
     };
     let count = parse_i64(args.at(2)).and_then(|count| usize::try_from(count).ok());
     let count = count.ok_or(errors::MUST_BE_POSITIVE)?;
@@ -459,7 +455,11 @@ fn replconf(
             }
         } else if args.is(at, "rdb-only") {
             let only = parse_i64(value).ok_or(errors::NOT_AN_INTEGER)?;
-            hello.rdb_only = only == 1;
+            hello.rdb_only = match only {
+                0 => false,
+                1 => true,
+                _ => return Err(NOT_0_OR_1),
+            };
         } else if args.is(at, "version") && value.len() < 64 {
             hello.version = Some(String::from_utf8_lossy(value).into_owned());
         } else if args.is(at, "rdb-filter-only") {
@@ -493,6 +493,8 @@ const LONGEST_MS: u64 = 100 * 365 * 86_400_000;
 /// Bytes of the longest address that is taken.
 const LONGEST_ADDRESS: usize = 255;
 
+const NOT_0_OR_1: WireError =
+    WireError::fixed("ERR value is out of range, value must between 0 and 1");
 const WAIT_ON_REPLICA: WireError = WireError::fixed(
     "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a \
      replica is configured to be writable (which is not the default) writes to replicas are just \

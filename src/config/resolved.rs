@@ -191,6 +191,10 @@ pub struct Config {
     pub rdbcompression: bool,
     pub rdb_write_version: u32,
     pub rdbchecksum: bool,
+    /// Microseconds for a key, or keys for a microsecond if negative.
+    pub rdb_key_save_delay: i64,
+    /// The same.
+    pub key_load_delay: i64,
     pub sanitize_dump_payload: SanitizeDump,
 
     pub replicaof: Option<(String, u16)>,
@@ -356,6 +360,8 @@ impl Config {
                 _ => 11,
             },
             rdbchecksum: v.bool("rdbchecksum"),
+            rdb_key_save_delay: v.number("rdb-key-save-delay"),
+            key_load_delay: v.number("key-load-delay"),
             sanitize_dump_payload: match v.choice("sanitize-dump-payload") {
                 "yes" => SanitizeDump::Yes,
                 "clients" => SanitizeDump::Clients,

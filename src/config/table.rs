@@ -12,6 +12,7 @@ const IMMUTABLE: Flags = Flags::IMMUTABLE;
 const PORT: Kind = int(0, 65535);
 const COUNT: Kind = int(0, i32::MAX as i64);
 const POSITIVE: Kind = int(1, i32::MAX as i64);
+const DELAY: Kind = int(i32::MIN as i64, i32::MAX as i64);
 const LONG: Kind = int(0, i64::MAX);
 const ANY_COUNT: Kind = unsigned(0, i64::MAX);
 const BYTES: Kind = bytes(0);
@@ -268,6 +269,15 @@ const PERSISTENCE: &[Spec] = &[
         .help("Refuse writes after a snapshot that failed."),
     live("rdbcompression", YES_NO, "yes").help("Compress strings in snapshots."),
     fixed("rdbchecksum", YES_NO, "yes").help("End snapshots with a checksum and check it."),
+    live("rdb-key-save-delay", DELAY, "0")
+        .flags(Flags::HIDDEN)
+        .help("Microseconds that a snapshot rests for each key, or keys for a microsecond if negative: for tests."),
+    live("key-load-delay", DELAY, "0")
+        .flags(Flags::HIDDEN)
+        .help("The same for keys that are loaded."),
+    live("loading-process-events-interval-bytes", int(1024, i32::MAX as i64), "524288")
+        .flags(Flags::HIDDEN.union(Flags::INERT))
+        .help("Clients are served all the time while data is loaded."),
     live("rdb-save-incremental-fsync", YES_NO, "yes")
         .flags(Flags::INERT)
         .help(INCREMENTAL_FSYNC),

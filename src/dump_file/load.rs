@@ -6,6 +6,7 @@ use crate::keyspace::{DbIndex, Entry, Keyspace, Libraries};
 use crate::rdb::{self, FileReader, Item, Key, Problem, RdbError};
 use crate::scripting::read_library;
 use crate::server::{Counted, Server};
+use crate::snapshot;
 use crate::time::{self, Instant, UnixMs};
 use std::fs::File;
 use std::io::{self, Read};
@@ -173,7 +174,14 @@ pub fn load_beside<R: Read>(
         let (send, receive) = sync_channel(WAITING);
         let inserting = scope.spawn(move || insert_all(keyspace, receive, now));
         let mut collector = Collector::new(send);
-        let loaded = load_items(reader, &rules, |db, entry, at| collector.put(db, entry, at));
+        let delay = || server.config.current().key_load_delay;
+        let slow = delay() != 0;
+        let loaded = load_items(reader, &rules, |db, entry, at| {
+            if slow {
+                snapshot::dawdle(delay, 1, || true);
+            }
+            collector.put(db, entry, at)
+        });
         collector.flush();
         drop(collector);
         match inserting.join() {

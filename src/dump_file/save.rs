@@ -7,13 +7,16 @@ use crate::rdb::{
 };
 use crate::server::{COMPATIBLE_VERSION, Server};
 use crate::snapshot::{self, Chunks, Form, Pace, RdbForm};
-use crate::time;
+use crate::time::{self, Duration};
+use bytes::Bytes;
 use nix::unistd::Pid;
 use parking_lot::Mutex;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 /// A file was not made.
 #[derive(Debug)]
@@ -89,7 +92,8 @@ pub(super) fn save(
         Pace::Behind,
         |_| server.stats.changes.load(Ordering::Relaxed),
     ));
-    let written = write(&temporary, chunks, cancelled).and_then(|()| {
+    let next = |chunks: &mut Chunks| runtime.block_on(timeout(LOOK_UP, chunks.recv()));
+    let written = write(&temporary, chunks, next, cancelled).and_then(|()| {
         let _placing = placing.lock();
         match cancelled.load(Ordering::Relaxed) {
             true => Err(SaveError::Cancelled),
@@ -103,15 +107,26 @@ pub(super) fn save(
     written.map(|()| changes)
 }
 
-fn write(path: &Path, mut chunks: Chunks, cancelled: &AtomicBool) -> Result<(), SaveError> {
+fn write(
+    path: &Path,
+    mut chunks: Chunks,
+    next: impl Fn(&mut Chunks) -> Result<Option<Result<Bytes, String>>, Elapsed>,
+    cancelled: &AtomicBool,
+) -> Result<(), SaveError> {
     let failed = |error: io::Error| format!("writing {}: {error}", path.display());
     let mut file = File::create(path).map_err(failed)?;
     let mut since_sync = 0;
-    while let Some(chunk) = chunks.blocking_recv() {
+    loop {
+        let chunk = next(&mut chunks);
         if cancelled.load(Ordering::Relaxed) {
             return Err(SaveError::Cancelled);
         }
-        let chunk = chunk?;
+        let chunk = match chunk {
+            Ok(Some(chunk)) => chunk?,
+            Ok(None) => break,
+            // Nothing has come yet.
+            Err(_) => continue,
+        };
         file.write_all(&chunk).map_err(failed)?;
         since_sync += chunk.len();
         if since_sync >= SYNC_EVERY {
@@ -214,6 +229,8 @@ fn encode(locked: &Locked<'_>, libraries: &Libraries, form: &RdbForm) -> Vec<u8>
     out
 }
 
+/// How often to look whether the file is still wanted.
+const LOOK_UP: Duration = Duration::from_millis(50);
 /// Bytes between fsyncs.
 const SYNC_EVERY: usize = 4 << 20;
 

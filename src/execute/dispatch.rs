@@ -504,11 +504,13 @@ fn node_gates(
     if gates & Gates::OUT_OF_MEMORY != 0 && grows {
         return Err(errors::OUT_OF_MEMORY);
     }
-    if gates & Gates::FILE_ERROR != 0 && writes {
+    // PING is what watches whether a server is well.
+    let tells = writes || command.spec.name == "ping";
+    if gates & Gates::FILE_ERROR != 0 && tells {
         return Err(server.file_error());
     }
     // As in Redis only a primary: a replica goes on taking its stream in any case.
-    if gates & (Gates::SAVE_ERROR | Gates::READ_ONLY) == Gates::SAVE_ERROR && writes {
+    if gates & (Gates::SAVE_ERROR | Gates::READ_ONLY) == Gates::SAVE_ERROR && tells {
         return Err(errors::SAVE_ERROR);
     }
     if gates & (Gates::NO_REPLICAS | Gates::TOO_FEW_REPLICAS) != 0

@@ -197,7 +197,7 @@ pub fn take_over(server: &'static Server, replid: &str) -> Result<(), WireError>
     if !server.replication.is_replica() {
         return Err(SENT_TO_PRIMARY);
     }
-    if server.replication.replid() != replid {
+    if !server.replication.replid().eq_ignore_ascii_case(replid) {
         return Err(OTHER_HISTORY);
     }
     tracing::info!("the primary hands its role over");

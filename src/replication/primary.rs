@@ -7,6 +7,7 @@
 use super::CAPABILITY;
 use super::send_copy::{full_sync, knows_field_expiry};
 use super::state::{LinkState, ReplicaLink};
+use crate::commands::table;
 use crate::commit::{AckLevel, Acked, Event, LEVELS};
 use crate::net::{Client, ClientKind, Stream, Worker};
 use crate::protocol::{Args, Limits, Parsed, RequestReader};
@@ -418,7 +419,9 @@ impl Sender<'_> {
                 Ok(Parsed::Incomplete) => break,
                 Ok(Parsed::Nothing(n)) => at += n,
                 Ok(Parsed::Request(n)) => {
-                    newest = parse_ack(self.reader.args(rest)).or(newest);
+                    let args = self.reader.args(rest);
+                    newest = parse_ack(args).or(newest);
+                    self.note_command(&args[0]);
                     at += n;
                 }
                 Err(error) => return Err(io::Error::other(error.to_string())),
@@ -432,6 +435,16 @@ impl Sender<'_> {
             self.acknowledged(applied, fsynced)?;
         }
         Ok(())
+    }
+
+    /// What `CLIENT LIST` shows.
+    fn note_command(&self, name: &[u8]) {
+        let info = &self.client.info;
+        info.commands.fetch_add(1, Ordering::Relaxed);
+        if let Some(command) = table::lookup(name) {
+            let place = command.id as u32 + 1;
+            info.last_command.store(place, Ordering::Relaxed);
+        }
     }
 
     fn acknowledged(&mut self, applied: u64, fsynced: Option<u64>) -> io::Result<()> {

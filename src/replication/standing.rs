@@ -10,6 +10,9 @@
 //! must stay true: no client can bring one into the stream. Only writes and messages to
 //! subscribers get there from clients, and no `PING` is either, in a script or out of it.
 //!
+//! Where replies wait for the replicas' files the message says that too, and a replica with
+//! `appendfsync everysec` fsyncs at once what it writes: nobody could wait for its second.
+//!
 //! A replica counts as in sync from the message that names it to the one that does not, or to
 //! the next link. That is where its knowledge ends: a primary that lets it go while it cannot
 //! hear of it is not noticed here. What it must never do is count too early.
@@ -21,6 +24,7 @@ use crate::protocol::{Args, OwnedArgs};
 use crate::server::Server;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a replica knows of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +42,11 @@ enum Known {
 #[derive(Default)]
 pub struct Standing {
     known: Mutex<Known>,
+    /// Whether the primary waits for this replica's file.
+    file_awaited: AtomicBool,
+    /// Whether, on a primary, the server's level or that of some client is `fsynced`.
+    server_awaits_files: AtomicBool,
+    client_awaits_files: AtomicBool,
     /// Signalled when the primary should tell its replicas.
     pub(super) changed: tokio::sync::Notify,
 }
@@ -58,6 +67,7 @@ impl Standing {
             true => Known::Outside,
             false => Known::Untold,
         };
+        self.file_awaited.store(false, Ordering::SeqCst);
     }
 
     /// Takes a command of the stream if it is the primary's message; whether it was.
@@ -69,8 +79,36 @@ impl Standing {
         if let Some(ids) = ours {
             let named = ids.split(|c| *c == b' ').any(|id| id == run_id.as_bytes());
             *self.known.lock() = if named { Known::InSync } else { Known::Outside };
+            let files = ids.split(|c| *c == b' ').any(|word| word == FILES);
+            self.file_awaited.store(files, Ordering::SeqCst);
         }
         ours.is_some()
+    }
+
+    /// Whether the primary waits for this node's file.
+    pub fn is_file_awaited(&self) -> bool {
+        self.file_awaited.load(Ordering::Relaxed)
+    }
+
+    /// Notes the server's level, of which the replicas are told.
+    pub fn note_level(&self, level: AckLevel) {
+        let files = level == AckLevel::Fsynced;
+        if self.server_awaits_files.swap(files, Ordering::SeqCst) != files {
+            self.members_changed();
+        }
+    }
+
+    /// Notes that a client waits for the replicas' files.
+    pub fn note_clients_level(&self, level: AckLevel) {
+        let files = level == AckLevel::Fsynced;
+        if files && !self.client_awaits_files.swap(true, Ordering::SeqCst) {
+            self.members_changed();
+        }
+    }
+
+    fn awaits_files(&self) -> bool {
+        let all = [&self.server_awaits_files, &self.client_awaits_files];
+        all.iter().any(|files| files.load(Ordering::SeqCst))
     }
 
     /// Sees to it that the replicas are told who is in sync.
@@ -110,7 +148,10 @@ pub async fn tell_replicas(server: &'static Server) {
             members.any(|m| m.id == link.id && m.state == MemberState::InSync)
         };
         let named = links.iter().filter(in_sync);
-        let ids: Vec<&str> = named.filter_map(|link| link.run_id.as_deref()).collect();
+        let mut ids: Vec<&str> = named.filter_map(|link| link.run_id.as_deref()).collect();
+        if server.replication.standing.awaits_files() {
+            ids.extend(std::str::from_utf8(FILES));
+        }
         let mut message = Vec::new();
         OwnedArgs::of(["PING", &format!("{PREFIX}{}", ids.join(" "))])
             .view()
@@ -122,6 +163,8 @@ pub async fn tell_replicas(server: &'static Server) {
 
 /// How the message begins.
 const PREFIX: &str = "in-sync: ";
+/// Said among the ids where the replicas' files are waited for.
+const FILES: &[u8] = b"fsync";
 
 #[cfg(test)]
 mod tests {
@@ -145,8 +188,11 @@ mod tests {
         assert_eq!(standing.name(), "yes");
         assert!(hear("in-sync: "));
         assert_eq!(standing.name(), "no");
-        assert!(hear("in-sync: b"));
+        assert!(hear("in-sync: b") && !standing.is_file_awaited());
+        assert!(hear("in-sync: b fsync") && standing.is_file_awaited());
+        assert_eq!(standing.name(), "yes");
         standing.link_begins(true);
         assert_eq!(standing.name(), "no");
+        assert!(!standing.is_file_awaited());
     }
 }

@@ -370,11 +370,11 @@ impl Replication {
     /// history up to there.
     pub fn shares_history(&self, replid: &str, offset: u64) -> bool {
         let identity = self.identity.lock();
-        replid == identity.replid
+        replid.eq_ignore_ascii_case(&identity.replid)
             || identity
                 .previous
                 .as_ref()
-                .is_some_and(|(id, until)| id == replid && offset <= *until)
+                .is_some_and(|(id, until)| id.eq_ignore_ascii_case(replid) && offset <= *until)
     }
 
     /// Notes that a client waits until replicas have acknowledged `offset`, or fsynced it.

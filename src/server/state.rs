@@ -165,6 +165,7 @@ impl Server {
     pub fn apply_config(&self) {
         let config = self.config.current();
         self.live.publish(super::start::live_values(&config));
+        self.replication.standing.note_level(config.sync_ack);
         self.tracking.set_max_keys(config.tracking_table_max_keys);
         // What follows from the role is not in the configuration.
         self.refresh_role_gates();
@@ -320,10 +321,12 @@ impl Server {
 
     /// The error that writes get while the append-only file cannot be written.
     pub fn file_error(&self) -> WireError {
-        WireError::new(format!(
-            "MISCONF Errors writing to the AOF file: {}",
-            self.aof.last_error().unwrap_or_default()
-        ))
+        let error = self.aof.last_error().unwrap_or_default();
+        // As in Redis the system's word for it alone; the log says what was being done.
+        let cause = error.rsplit_once(": ").map_or(&*error, |(_, cause)| cause);
+        let end = cause.find(" (os error").unwrap_or(cause.len());
+        let text = format!("MISCONF Errors writing to the AOF file: {}", &cause[..end]);
+        WireError::new(text)
     }
 
     /// Replicas that are online and have acknowledged within `min-replicas-max-lag`; `None`

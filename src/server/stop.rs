@@ -32,6 +32,8 @@ struct State {
     seq: u64,
     /// The last request that came to nothing.
     ended: u64,
+    /// Until when replicas are waited for.
+    deadline: Option<Instant>,
 }
 
 impl Default for Stopping {
@@ -89,8 +91,15 @@ impl Stopping {
         self.state.lock().ended >= seq
     }
 
+    /// For how long replicas are still waited for; `None` if the server is not about to stop.
+    pub fn time_left(&self) -> Option<Duration> {
+        let deadline = self.state.lock().deadline;
+        deadline.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
     fn end(&self) {
         let mut state = self.state.lock();
+        state.deadline = None;
         state.ended = state.seq;
     }
 }
@@ -120,6 +129,7 @@ pub async fn gracefully(server: &'static Server, flags: ShutdownFlags) -> bool {
 async fn prepare(server: &'static Server, flags: ShutdownFlags) -> bool {
     let limit = Duration::from_secs(server.config.current().shutdown_timeout_seconds);
     let begun = Instant::now();
+    server.stopping.state.lock().deadline = begun.checked_add(limit);
     while !flags.contains(ShutdownFlags::NOW) && behind(server) {
         if begun.elapsed() >= limit {
             tracing::warn!("replicas lag behind at shutdown; going all the same");
@@ -148,11 +158,14 @@ async fn save(server: &'static Server, flags: ShutdownFlags) -> bool {
     if !wanted || flags.contains(ShutdownFlags::NOSAVE) {
         return true;
     }
-    // One that runs may have begun before the last write.
+    // One that runs may have begun before the last write, and is given up for the last.
     let run = loop {
         match server.dump_file.start(server) {
             Some(run) => break run,
-            None => tokio::time::sleep(Duration::from_millis(5)).await,
+            None => {
+                server.dump_file.cancel();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
         }
     };
     loop {

@@ -35,6 +35,6 @@ mod walker;
 mod tests;
 
 pub use binary::RdbForm;
-pub use pace::{Pace, step_back};
+pub use pace::{Pace, dawdle, step_back};
 pub use sink::Form;
 pub use walker::{Chunks, Instant, Snapshots, begin_with};

@@ -55,6 +55,25 @@ impl<'a> Breaths<'a> {
     }
 }
 
+/// Rests as long as tests want for so many keys: `delay` is in microseconds for each, or how
+/// many keys take a microsecond if it is negative. It may change meanwhile, and the rest ends
+/// when it is not `wanted` any more. No lock may be held.
+pub fn dawdle(delay: impl Fn() -> i64, keys: u64, wanted: impl Fn() -> bool) {
+    let begun = Instant::now();
+    loop {
+        let us = match delay() {
+            0 => return,
+            each @ 1.. => keys.saturating_mul(each.unsigned_abs()),
+            several => keys / several.unsigned_abs(),
+        };
+        let left = Duration::from_micros(us).saturating_sub(begun.elapsed());
+        if left.is_zero() || !wanted() {
+            return;
+        }
+        std::thread::sleep(left.min(LOOK_UP));
+    }
+}
+
 /// Gives this thread a lower priority than those that serve.
 pub fn step_back() {
     // Linux has priorities for each thread; without it the file is made all the same.
@@ -64,6 +83,8 @@ pub fn step_back() {
     }
 }
 
+/// How often somebody who dawdles looks whether to go on.
+const LOOK_UP: Duration = Duration::from_millis(10);
 /// Less than a scheduler's slice, which is a millisecond or more.
 const WORK: Duration = Duration::from_micros(250);
 /// Enough for a worker to wake and answer.

@@ -1,6 +1,6 @@
 //! Beginning a snapshot, and the thread that walks the shards.
 
-use super::pace::{Breaths, Pace};
+use super::pace::{self, Breaths, Pace};
 use super::pieces::Taken;
 use super::sink::{Form, Sink};
 use crate::execute::Gates;
@@ -153,7 +153,9 @@ fn run(
     let mut breaths = Breaths::begin(pace, &server.stats.commands);
     let walked = catch_unwind(AssertUnwindSafe(|| {
         walk(&server.keyspace, sink, sender, &mut breaths, |keys| {
-            server.snapshots.keys_done.store(keys, Ordering::Relaxed);
+            let before = server.snapshots.keys_done.swap(keys, Ordering::Relaxed);
+            let delay = || server.config.current().rdb_key_save_delay;
+            pace::dawdle(delay, keys.saturating_sub(before), || !sender.is_closed());
         });
         send(sink, sender, 0, &mut breaths);
         if sink.is_unwanted() {

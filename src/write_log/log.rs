@@ -321,6 +321,14 @@ impl WriteLog {
         }
     }
 
+    /// Bytes that the consumer has not had yet; 0 if there is no such consumer.
+    pub fn behind(&self, id: ConsumerId) -> u64 {
+        let consumers = self.consumers.read();
+        let at = consumers.iter().find(|c| c.id == id);
+        let at = at.map(|consumer| consumer.at.load(Ordering::SeqCst));
+        at.map_or(0, |at| self.end().saturating_sub(at))
+    }
+
     /// Says that the consumer, which has everything before `at`, wants to be woken; false
     /// when there is something new already and it should not wait.
     pub fn wait(&self, id: ConsumerId, at: u64) -> bool {

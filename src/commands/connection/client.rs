@@ -161,6 +161,8 @@ pub(super) fn sync(
         3 => {
             let level = AckLevel::parse(args.at(2)).ok_or(BAD_LEVEL)?;
             context.client.sync_level = Some(level);
+            let standing = &context.server.replication.standing;
+            standing.note_clients_level(level);
             reply.ok();
         }
         _ => return Err(errors::SYNTAX),

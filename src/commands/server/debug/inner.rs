@@ -162,7 +162,6 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
         &["replicate", "set-skip-checksum-validation"],
         "nodes of a group must not differ",
     ),
-    (&["loadaof"], "restart the server to load its files"),
     (
         &["restart", "crash-and-recover"],
         "the process leaves starting again to its supervisor",

@@ -46,6 +46,7 @@ pub(super) fn debug(
             reply.simple(&digest.hex());
         }
         (b"reload", _) => reload::reload(context, args, reply)?,
+        (b"loadaof", 2) => reload::load_aof(context, reply)?,
         (b"digest-value", _) => {
             digest_value(context, args.from(2), reply, digest::compatible::of_value);
         }
@@ -285,6 +286,8 @@ const HELP: &[&str] = &[
     "    Lose the memory of a copy of the string.",
     "LISTPACK <key>",
     "    Check that a value is stored as a listpack.",
+    "LOADAOF",
+    "    Empty the data and load the append-only file.",
     "LOG <message>",
     "    Write a line to the server's log.",
     "MALLCTL <name> [<integer>]",

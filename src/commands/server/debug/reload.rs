@@ -59,6 +59,23 @@ pub(super) fn reload(
     Ok(())
 }
 
+/// `DEBUG LOADAOF`
+pub(super) fn load_aof(
+    context: &mut SessionContext<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), WireError> {
+    if context.in_transaction() {
+        return Err(WireError::fixed(
+            "ERR DEBUG LOADAOF: not inside a transaction",
+        ));
+    }
+    let server = context.server;
+    let loaded = server.aof.reload(server);
+    loaded.map_err(|why| WireError::new(format!("ERR DEBUG LOADAOF: {why}")))?;
+    reply.ok();
+    Ok(())
+}
+
 fn failed(error: impl std::fmt::Display) -> WireError {
     WireError::new(format!("ERR DEBUG RELOAD: {error}"))
 }

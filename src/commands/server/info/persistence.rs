@@ -50,7 +50,7 @@ pub(super) fn persistence(context: &SessionContext<'_>, text: &mut Text) {
     text.flag("aof_enabled", server.config.current().appendonly);
     let aof = server.aof.status();
     text.flag("aof_rewrite_in_progress", aof.rewriting_since.is_some());
-    text.flag("aof_rewrite_scheduled", false);
+    text.flag("aof_rewrite_scheduled", server.aof.is_rewrite_pending());
     text.field("aof_last_rewrite_time_sec", seconds(aof.last_rewrite_took));
     let current = aof.rewriting_since.map(|since| since.elapsed());
     text.field("aof_current_rewrite_time_sec", seconds(current));
@@ -64,13 +64,19 @@ pub(super) fn persistence(context: &SessionContext<'_>, text: &mut Text) {
     if server.config.current().appendonly {
         text.field("aof_current_size", aof.current_bytes);
         text.field("aof_base_size", aof.base_bytes);
+        text.flag("aof_pending_rewrite", server.aof.is_rewrite_pending());
+        text.field("aof_buffer_length", server.aof.unwritten(server));
+        text.flag("aof_pending_bio_fsync", server.aof.is_fsyncing());
         text.field("aof_delayed_fsync", aof.delayed_fsyncs);
     }
     text.field("aof_fsynced_offset", server.aof.fsynced());
-    text.flag("snapshot_in_progress", server.snapshots.in_progress());
+    let saves = server.snapshots.in_progress();
+    text.flag("snapshot_in_progress", saves);
     let (done, total) = server.snapshots.progress();
     text.field("snapshot_keys_done", done);
     text.field("snapshot_keys_total", total);
+    // Redis's fields are of the one that runs.
+    let (done, total) = if saves { (done, total) } else { (0, 0) };
     text.field("current_save_keys_processed", done);
     text.field("current_save_keys_total", total);
     let share = 100.0 * done as f64 / total.max(1) as f64;

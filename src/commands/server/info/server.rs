@@ -50,6 +50,9 @@ pub(super) fn server(context: &SessionContext<'_>, text: &mut Text) {
     text.flag("io_uring", has_ring);
     // Valkey always shows it.
     text.field("availability_zone", &config.availability_zone);
+    if let Some(left) = server.stopping.time_left() {
+        text.field("shutdown_in_milliseconds", left.as_millis());
+    }
     let mut listeners = Vec::new();
     if config.port != 0 {
         let addresses: String = config.bind.iter().map(|a| format!("bind={a},")).collect();
