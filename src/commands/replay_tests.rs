@@ -344,7 +344,9 @@ fn what_redis_writes_of_streams_is_understood() {
     let gone = "XCLAIM x g d 0 1-0 TIME 6 RETRYCOUNT 3 FORCE JUSTID LASTID 3-0";
     replica.apply(&claim(gone));
     assert_eq!(reply(&mut replica, "XACK x g 1-0"), ":0");
-    replica.apply(&claim("XCLAIM x g c 0 1-0 TIME 5 RETRYCOUNT 2 JUSTID FORCE"));
+    replica.apply(&claim(
+        "XCLAIM x g c 0 1-0 TIME 5 RETRYCOUNT 2 JUSTID FORCE",
+    ));
     assert_eq!(reply(&mut replica, "XACK x g 1-0"), ":1", "as a file says");
     assert_eq!(reply(&mut replica, "XACK x g 3-0"), ":1");
     assert_eq!(reply(&mut replica, "XTRIM x MAXLEN 0"), ":2");
