@@ -92,7 +92,8 @@ pub(super) fn save(
         Pace::Behind,
         |_| server.stats.changes.load(Ordering::Relaxed),
     ));
-    let next = |chunks: &mut Chunks| runtime.block_on(timeout(LOOK_UP, chunks.recv()));
+    let next =
+        |chunks: &mut Chunks| runtime.block_on(async { timeout(LOOK_UP, chunks.recv()).await });
     let written = write(&temporary, chunks, next, cancelled).and_then(|()| {
         let _placing = placing.lock();
         match cancelled.load(Ordering::Relaxed) {
