@@ -271,7 +271,7 @@ const PERSISTENCE: &[Spec] = &[
     fixed("rdbchecksum", YES_NO, "yes").help("End snapshots with a checksum and check it."),
     live("rdb-key-save-delay", DELAY, "0")
         .flags(Flags::HIDDEN)
-        .help("Microseconds that a snapshot rests for each key, or keys for a microsecond if negative: for tests."),
+        .help("Microseconds that a snapshot rests for each key, for tests; if negative, keys a rest of one."),
     live("key-load-delay", DELAY, "0")
         .flags(Flags::HIDDEN)
         .help("The same for keys that are loaded."),
@@ -772,13 +772,6 @@ const RETIRED: &[Spec] = &[
     inert("list-max-ziplist-entries", LONG, "512", RETIRED_LONG_AGO).flags(Flags::HIDDEN),
     inert("list-max-ziplist-value", BYTES, "64", RETIRED_LONG_AGO).flags(Flags::HIDDEN),
     inert("lua-replicate-commands", YES_NO, "yes", RETIRED_LONG_AGO).flags(Flags::HIDDEN),
-    inert(
-        "key-load-delay",
-        int(i32::MIN as i64, i32::MAX as i64),
-        "0",
-        FOR_TESTS,
-    )
-    .flags(Flags::HIDDEN),
     inert("use-exit-on-panic", YES_NO, "no", FOR_TESTS).flags(Flags::HIDDEN),
     inert("aof-disable-auto-gc", YES_NO, "no", FOR_TESTS).flags(Flags::HIDDEN),
     inert_fixed(

@@ -102,7 +102,11 @@ pub(super) fn setid(
     let (key, name) = (args.at(2), args.at(3));
     let options = Options::read(args, false)?;
     let found = find_group(ctx, key, name)?;
-    let last = position(Some(ctx.stream_of(found)?), args.at(4))?;
+    let last = match args.at(4) {
+        b"-" => StreamId::MIN,
+        b"+" => StreamId::MAX,
+        text => position(Some(ctx.stream_of(found)?), text)?,
+    };
     if let Some(stream) = ctx.object_quietly::<Stream>(found) {
         let added = stream.entries_added;
         if let Some(group) = stream.group_mut(name) {
