@@ -696,10 +696,10 @@ impl<'a> WriteContext<'a> {
             return;
         }
         let shard = self.locked.shard_mut(db, shard_of(hash));
-        if let Some(slot) = shard.find(hash, key) {
-            if let Some(hidden) = shard.remove(slot) {
-                self.garbage.push(Box::new(hidden));
-            }
+        if let Some(slot) = shard.find(hash, key)
+            && let Some(hidden) = shard.remove(slot)
+        {
+            self.garbage.push(Box::new(hidden));
         }
     }
 
