@@ -399,7 +399,7 @@ fn our_own_file_says_the_defaults() {
     for spec in options().filter(|spec| !["bind", "dir"].contains(&spec.name)) {
         let (here, there) = (shown(&ours, spec.name), shown(&defaults, spec.name));
         assert_eq!(here, there, "{}", spec.name);
-        // Every option that works is in the file, set or commented out.
+        // Every option that works is in the file, set or commented out, but those for tests.
         let listed = |line: &str| {
             line.trim_start_matches("# ")
                 .starts_with(&format!("{} ", spec.name))
