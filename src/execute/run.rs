@@ -29,6 +29,8 @@ pub struct Scratch {
     pub(super) events: RefCell<Vec<KeyEvent>>,
     /// Whether the command has emptied a database.
     pub(super) flushed: Flushed,
+    /// Whether all databases were emptied, of which the dump file must hear.
+    pub(super) emptied: bool,
     pub(super) places: Vec<(DbIndex, usize)>,
     /// What the command waits for.
     pub(super) blocks: Option<Box<BlockSpec>>,
@@ -371,6 +373,10 @@ pub(super) fn tell(
     offset: u64,
 ) {
     tell_trackers(frame.server, locked, scratch);
+    if std::mem::take(&mut scratch.emptied) {
+        // Of a transaction also what comes after it.
+        frame.server.dump_file.after_flush(frame.server, locked);
+    }
     if !scratch.events.get_mut().is_empty() {
         let shown = if offset > 0 { offset } else { newest(locked) };
         events::publish(frame, scratch, shown);
@@ -393,9 +399,7 @@ pub(super) fn tell_trackers(
         }
         events::invalidate(server, locked, scratch);
     }
-    if flushed == Flushed::All {
-        server.dump_file.after_flush(server, locked);
-    }
+    scratch.emptied |= flushed == Flushed::All;
 }
 
 /// The newest write to any of the locked shards.
